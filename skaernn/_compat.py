@@ -1,0 +1,52 @@
+"""Private names of scikit-learn, and what versions before 1.9 lack. Nothing else imports them."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+)
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn < 1.9: the methods are absent
+
+    class CallbackSupportMixin:
+        """Stand-in without methods."""
+
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Constraint",
+    "Interval",
+    "InvalidParameterError",
+    "StrOptions",
+    "check_sample_weight",
+    "fit_context",
+    "validate_data",
+]
+
+
+class Constraint(HasMethods):
+    """Base for constraints of our own; of scikit-learn's open kinds the one with no options.
+
+    Subclasses define ``is_satisfied_by(val)`` and ``__str__``.
+    """
+
+    def __init__(self):
+        super().__init__([])
+
+
+def check_sample_weight(sample_weight, X) -> np.ndarray:
+    """Weights as a float64 array of shape (n_samples,), not negative and not all zero."""
+    if np.asarray(sample_weight).dtype.kind in "SU":
+        raise ValueError("sample_weight must be numeric; got strings.")
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights

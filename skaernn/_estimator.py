@@ -1,0 +1,271 @@
+"""What all estimators share: parameters, the course of a fit, what it leaves, pickling."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from ._callbacks import reporter
+from ._compat import CallbackSupportMixin, Interval, StrOptions
+from ._device import resolve_device
+from ._solvers import SCHEDULES, SOLVERS
+from ._training import Plateau, TrainingState, settle, train
+from ._validation import Device
+
+_TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Undo every change to `estimator` if something is raised before training left its mark."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        now = vars(estimator)
+        if now.get("module_") is before.get("module_"):
+            running = {name: now[name] for name in _OF_A_RUNNING_FIT if name in now}
+            now.clear()
+            now.update(before, **running)
+        raise
+
+
+class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
+    """Base of the estimators: everything that does not depend on the kind of network."""
+
+    _parameter_constraints: dict = {
+        "solver": [StrOptions(set(SOLVERS))],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions(set(SCHEDULES))],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "shuffle": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "device": [Device()],
+        "dtype": [StrOptions(set(_TORCH_DTYPES)), None],
+        "verbose": ["verbose"],
+    }
+    _architecture: tuple[str, ...] = ()  # parameters that weights cannot outlive
+
+    @abstractmethod
+    def _attributes(self, objective, state: TrainingState) -> dict:
+        """The fitted attributes that the weights of `state` stand for."""
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "module_")
+
+    def _validate_params(self):
+        if isinstance(self.learning_rate, str):
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} is not a number; how the rate changes from "
+                f"epoch to epoch is the parameter schedule, one of {sorted(SCHEDULES)}."
+            )
+        super()._validate_params()
+
+    def _can_partial_fit(self) -> bool:
+        for name, value in (("early_stopping", True), ("solver", "lbfgs")):
+            if getattr(self, name) == value:
+                raise AttributeError(f"partial_fit is not available with {name}={value!r}.")
+        return True
+
+    def _check_solver(self) -> None:
+        refused = {"early_stopping": self.early_stopping, "dropout": self.dropout}
+        for name, value in refused.items():
+            if self.solver == "lbfgs" and value:
+                raise ValueError(
+                    f"solver='lbfgs' does not support {name}={value!r}: its line search needs "
+                    "the same loss throughout. Use solver='adam' or 'sgd'."
+                )
+
+    def _check_continuable(self) -> None:
+        """Refuse to continue weights that belong to another architecture."""
+        for name, before in self._fitted_with.items():
+            now = _comparable(getattr(self, name))
+            if now != before:
+                raise ValueError(
+                    f"{name} changed from {before!r} to {now!r} since the last fit, so that its "
+                    f"weights cannot be continued. Restore {name}, or fit with warm_start=False."
+                )
+
+    def _device_and_dtype(self, X: np.ndarray) -> tuple[torch.device, torch.dtype]:
+        device = resolve_device(self.device)
+        dtype = _TORCH_DTYPES[self.dtype or X.dtype.name]
+        if device.type == "mps" and torch.float64 in (dtype, _TORCH_DTYPES[X.dtype.name]):
+            raise ValueError("device='mps' has no float64: pass X as float32.")
+        return device, dtype
+
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _batch_rows(self, n_rows: int) -> int:
+        if self.solver == "lbfgs":
+            return n_rows
+        return min(200 if self.batch_size == "auto" else self.batch_size, n_rows)
+
+    def _state(self, objective, seed: int, *, resume: bool, incremental: bool) -> TrainingState:
+        """Where training starts: at random, at PCA, at the weights there are."""
+        if not resume:
+            theta = objective.start(torch.Generator().manual_seed(seed))
+            return TrainingState.at(theta, seed=seed)
+        state = TrainingState.at(objective.pack(self.module_), seed=seed, resumed=True)
+        if incremental:
+            state.epoch, state.seen = self.n_iter_, self.t_
+            state.loss_curve = list(self.loss_curve_)
+            device = state.theta.device
+            state.slots = {name: slot.to(device) for name, slot in self._slots.items()}
+        return state
+
+    def _course(
+        self, objective, validation, state, *, keep_best, start_loss, incremental, X, metadata=None
+    ):
+        """Train, and leave what training is to leave.
+
+        What a callback raises reaches the user after the estimator has been brought up to date.
+        """
+        start, first = state.theta.clone(), state.epoch
+        schedule = SCHEDULES["constant" if incremental else self.schedule]
+        max_iter = 1 if incremental else self.max_iter
+
+        def leave():
+            settle(
+                objective,
+                state,
+                lambda: start,
+                keep_best=keep_best,
+                validated=validation is not None,
+                start_loss=start_loss,
+            )
+            vars(self).update(self._attributes(objective, state))
+            if incremental:
+                self._slots = state.slots
+
+        with reporter(
+            self, max_iter, lambda now: self._attributes(objective, now), X, metadata
+        ) as report:
+            try:
+                train(
+                    objective,
+                    SOLVERS[self.solver](momentum=self.momentum),
+                    state,
+                    max_iter=max_iter,
+                    learning_rate=lambda epoch: schedule(
+                        self.learning_rate, epoch - first, self.max_iter
+                    ),
+                    plateau=None if incremental else self._plateau(),
+                    validation=validation,
+                    report=report,
+                )
+            except BaseException:
+                if state.step:
+                    leave()
+                raise
+            leave()
+        self._say_how_it_ended(state, first, X, incremental)
+
+    def _plateau(self) -> Plateau | None:
+        """The rule that ends a constant schedule, L-BFGS and early stopping; none for tol=0."""
+        applies = self.early_stopping or self.schedule == "constant" or self.solver == "lbfgs"
+        return Plateau(self.tol, self.n_iter_no_change) if applies and self.tol > 0 else None
+
+    def _say_how_it_ended(self, state, first: int, X: np.ndarray, incremental: bool) -> None:
+        if state.reason == "interrupted":
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+        elif state.reason == "diverged":
+            warnings.warn(
+                f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
+                f"{self.learning_rate:g}, largest absolute value of X {np.abs(X).max():.3g}); "
+                "the best finite weights were kept. Lower the learning rate, or scale X.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        elif state.reason == "max_iter" and not incremental:
+            awaited = self._plateau() is not None
+            annealed = self.schedule == "cosine" and self.solver != "lbfgs"
+            if awaited and not annealed:
+                warnings.warn(
+                    f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                    "converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=6,
+                )
+        elif self.verbose and state.reason == "plateau":
+            what = "Validation score" if self.early_stopping else "Training loss"
+            print(
+                f"{what} did not improve more than tol={self.tol:f} for "
+                f"{self.n_iter_no_change} consecutive epochs. Stopping."
+            )
+
+    def _training_attributes(self, objective, state: TrainingState) -> dict:
+        """Fitted attributes that every estimator has; meanings follow MLPRegressor."""
+        curve, scores = list(state.loss_curve), list(state.validation_scores)
+        validated = bool(scores)
+        loss = curve[-1] if curve else objective.evaluate(state.theta)
+        return {
+            "n_iter_": state.epoch,
+            "t_": state.seen,
+            "loss_": loss,
+            "loss_curve_": curve,
+            "best_loss_": None if validated else min(curve, default=loss),
+            "validation_scores_": scores if validated else None,
+            "best_validation_score_": -state.best_loss if validated else None,
+            "device_": objective.rows.X.device,
+            "_seed": state.seed,
+            "_slots": {},
+            "_fitted_with": {n: _comparable(getattr(self, n)) for n in self._architecture},
+        }
+
+    def __getstate__(self):
+        """State without torch: arrays and names, loadable where the device is not."""
+        state = dict(super().__getstate__())
+        if "module_" in state:
+            weights = state["module_"].state_dict()
+            state["module_"] = {name: value.cpu().numpy() for name, value in weights.items()}
+            state["device_"] = str(state["device_"])
+            state["_slots"] = {k: slot.cpu().numpy() for k, slot in state["_slots"].items()}
+        return state
+
+    def __setstate__(self, state):
+        if "module_" in state:
+            state = dict(state)
+            try:
+                device = resolve_device(state["device_"])
+            except ValueError:  # trained elsewhere; the CPU is everywhere
+                device = torch.device("cpu")
+            weights = {name: _to_torch(value, device) for name, value in state["module_"].items()}
+            state["module_"] = self._build_module(state["_network"], weights)
+            state["device_"] = device
+            state["_slots"] = {k: _to_torch(slot, device) for k, slot in state["_slots"].items()}
+        super().__setstate__(state)
+
+    @staticmethod
+    @abstractmethod
+    def _build_module(network, weights: dict) -> torch.nn.Module:
+        """The module of a pickled network and its weights."""
+
+
+def _to_torch(array, device: torch.device) -> torch.Tensor:
+    """A copy of an array that may be memory-mapped and read-only."""
+    return torch.tensor(np.array(array), device=device)
+
+
+def _comparable(value):
+    """A parameter value that can be compared and pickled."""
+    if isinstance(value, (list, np.ndarray)):
+        return tuple(value)
+    return value.item() if isinstance(value, np.generic) else value

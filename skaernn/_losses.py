@@ -1,0 +1,155 @@
+"""Losses: value, gradient, inverse link.
+
+A loss is summed over features, weighted and summed over rows. Its gradient is taken with respect
+to the network's output, or, where the loss has a link (`output_activation`), to what comes before
+that activation, which is both cheaper and free of overflow.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class Loss(ABC):
+    """A loss between an output and a target, both (K, B, F).
+
+    Attributes
+    ----------
+    output_activation : str
+        The inverse link: what "auto" stands for.
+    fixed_output : bool
+        Whether no other output activation makes sense.
+    unit_power : int
+        Power of X's units that `errors` is measured in.
+    default_scaling : str or None
+        What ``scaling="auto"`` stands for.
+    is_squared : bool
+        Whether it is the loss that PCA minimises.
+    """
+
+    output_activation = "identity"
+    fixed_output = False
+    unit_power = 2
+    default_scaling: str | None = "global"
+    is_squared = False
+
+    @abstractmethod
+    def value_and_gradient(
+        self, output: Tensor, target: Tensor, weight: Tensor | None, gradient: Tensor
+    ) -> Tensor:
+        """Weighted sum over rows and features; the gradient goes to `gradient`.
+
+        Parameters
+        ----------
+        output, target : Tensor of shape (K, B, F)
+        weight : Tensor of shape (B, 1) or None
+            None: every row counts once.
+        gradient : Tensor of shape (K, B, F)
+            Overwritten.
+
+        Returns
+        -------
+        Tensor of shape (K,)
+        """
+
+    def start_decoder(self, decode: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """The affine decoder (weights (C, F), bias (F,)) that stands for h decode + mean."""
+        return decode, mean
+
+    @abstractmethod
+    def errors(self, output: Tensor, target: Tensor) -> Tensor:
+        """Pointwise errors as users read them, of the shape of both; after the activation."""
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Sum of a * b for each model: (K, B, F), (K, B, F) -> (K,)."""
+    if len(a) == 1:  # one reduction without a temporary
+        return torch.dot(a.reshape(-1), b.reshape(-1))[None]
+    return (a * b).sum((1, 2))
+
+
+class SquaredError(Loss):
+    """0.5 (x' - x)^2; `errors` without the half."""
+
+    is_squared = True
+
+    def value_and_gradient(self, output, target, weight, gradient):
+        torch.sub(output, target, out=gradient)
+        if weight is None:
+            return _dot(gradient, gradient).mul_(0.5)
+        difference = gradient.clone()
+        gradient.mul_(weight)
+        return _dot(difference, gradient).mul_(0.5)
+
+    def errors(self, output, target):
+        return (output - target).square_()
+
+
+class AbsoluteError(Loss):
+    """|x' - x|."""
+
+    unit_power = 1
+
+    def value_and_gradient(self, output, target, weight, gradient):
+        difference = output - target
+        torch.sign(difference, out=gradient)
+        if weight is not None:
+            gradient.mul_(weight)
+        return _dot(difference, gradient)
+
+    def errors(self, output, target):
+        return (output - target).abs_()
+
+
+class Huber(Loss):
+    """0.5 d^2 where |d| <= 1, else |d| - 0.5, for d = x' - x in scaled units (Huber 1964)."""
+
+    def value_and_gradient(self, output, target, weight, gradient):
+        difference = output - target
+        torch.clamp(difference, -1, 1, out=gradient)
+        difference.sub_(gradient, alpha=0.5)
+        if weight is not None:
+            difference.mul_(weight)
+        value = _dot(difference, gradient)
+        if weight is not None:
+            gradient.mul_(weight)
+        return value
+
+    def errors(self, output, target):
+        return functional.huber_loss(output, target, reduction="none")
+
+
+class BinaryCrossEntropy(Loss):
+    """-x log p - (1 - x) log(1 - p) with p = logistic(output), for targets in [0, 1]."""
+
+    output_activation = "logistic"
+    fixed_output = True
+    unit_power = 0
+    default_scaling = None
+
+    def start_decoder(self, decode, mean):
+        # logistic(logit(m) + u) = m + m (1 - m) u + O(u^2), and m (1 - m) is at most 1/4
+        return 4 * decode, torch.logit(mean.clamp(1e-3, 1 - 1e-3))
+
+    def value_and_gradient(self, output, target, weight, gradient):
+        value = functional.softplus(output).addcmul_(output, target, value=-1)
+        torch.sigmoid(output, out=gradient).sub_(target)
+        if weight is not None:
+            value.mul_(weight)
+            gradient.mul_(weight)
+        return value.sum((1, 2))
+
+    def errors(self, output, target):
+        return functional.binary_cross_entropy(output, target, reduction="none")
+
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": SquaredError(),
+    "absolute_error": AbsoluteError(),
+    "huber": Huber(),
+    "binary_cross_entropy": BinaryCrossEntropy(),
+}

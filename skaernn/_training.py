@@ -1,0 +1,256 @@
+"""The only training loop of the package.
+
+It knows a flat vector of parameters, an objective that can say how good it is, and a solver that
+improves it; nothing of networks, estimators or numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Objective(Protocol):
+    """A network, a loss and a penalty on one source of rows, for K models at once.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether the sums over one epoch are the loss at the parameters the epoch began with:
+        one batch, no noise.
+    """
+
+    exact: bool
+
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Parameters (K, P) to start from."""
+
+    def batches(self, epoch: int) -> Iterable[Any]:
+        """The batches of an epoch: a pure function of the seed and `epoch`."""
+
+    def sums(self, theta: Tensor, batch: Any, grad: Tensor) -> Tensor:
+        """Sums over a batch (K, 3): the weighted loss, what to divide it by, and 0.
+
+        The gradient of the first overwrites `grad` (K, P). Sums, not means: they add over
+        batches and devices.
+        """
+
+    def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
+        """Write the penalty into ``sums[:, 2]`` and add its gradient to `grad`."""
+
+    def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
+        """Mean loss over all rows, or about `n_rows` of them, without noise and penalty."""
+
+
+@dataclass
+class TrainingState:
+    """All that training changes: what partial_fit, warm start and resuming need.
+
+    Attributes
+    ----------
+    theta, grad : Tensor of shape (K, P)
+        Parameters and the gradient of the last evaluation.
+    slots : dict
+        The solver's memory.
+    seed : int
+        What all randomness of the fit is a function of.
+    resumed : bool
+        Whether it continues earlier training.
+    epoch, step, seen : int
+        Epochs and solver steps finished, rows seen.
+    converged : bool
+        Set by a solver that can do no better.
+    best_theta, best_loss, best_epoch
+        The parameters with the lowest monitored loss; epoch 0 is the start.
+    lowest_loss, stale_epochs
+        What the plateau rule has seen.
+    loss_curve, validation_scores : list of float
+        One entry an epoch; the second only with a validation objective.
+    reason : str
+        Why training ended: "max_iter", "plateau", "converged", "callback", "interrupted" or
+        "diverged".
+    """
+
+    theta: Tensor
+    grad: Tensor
+    slots: dict = field(default_factory=dict)
+    seed: int = 0
+    resumed: bool = False
+    epoch: int = 0
+    step: int = 0
+    seen: int = 0
+    converged: bool = False
+    best_theta: Tensor | None = None
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    lowest_loss: float = math.inf
+    stale_epochs: int = 0
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    reason: str = "max_iter"
+
+    @classmethod
+    def at(cls, theta: Tensor, **kwargs) -> TrainingState:
+        """A state at `theta`."""
+        return cls(theta=theta, grad=torch.zeros_like(theta), **kwargs)
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Stop after `patience` epochs in a row without a relative improvement of more than `tol`."""
+
+    tol: float
+    patience: int
+
+    def reached(self, state: TrainingState, loss: float) -> bool:
+        """Count one more epoch, whose loss was `loss`."""
+        stale = not loss < state.lowest_loss - self.tol * abs(state.lowest_loss)
+        state.stale_epochs = state.stale_epochs + 1 if stale else 0
+        state.lowest_loss = min(state.lowest_loss, loss)
+        return state.stale_epochs > self.patience
+
+
+def train(
+    objective: Objective,
+    solver,
+    state: TrainingState,
+    *,
+    max_iter: int,
+    learning_rate: Callable[[int], float],
+    plateau: Plateau | None = None,
+    validation: Objective | None = None,
+    report: Callable[[TrainingState], bool] | None = None,
+) -> None:
+    """Train `state` in place for `max_iter` epochs, or until something says stop.
+
+    Parameters
+    ----------
+    objective : Objective
+    solver : object with ``step(state, evaluate, learning_rate)``
+    state : TrainingState
+    max_iter : int
+        Epochs to add.
+    learning_rate : callable
+        The rate of an epoch.
+    plateau : Plateau or None
+        When to stop early: by the validation loss if there is one, else by the training loss.
+    validation : Objective or None
+        Evaluated after each epoch.
+    report : callable or None
+        Called with the state after each epoch; true stops. What it raises is raised, and leaves
+        the state usable.
+    """
+    theta, grad = state.theta, state.grad
+    totals = theta.new_zeros(len(theta), 3)
+    # The loss of an exact epoch belongs to the parameters it began with.
+    looks_back = objective.exact and validation is None
+    candidate = torch.empty_like(theta) if looks_back else theta
+    state.best_theta = theta.clone()
+    batch = None
+
+    def evaluate() -> Tensor:
+        sums = objective.sums(theta, batch, grad)
+        objective.penalty(theta, grad, sums)
+        return sums
+
+    try:
+        for _ in range(max_iter):
+            rate = learning_rate(state.epoch)
+            totals.zero_()
+            if looks_back:
+                candidate.copy_(theta)
+            for batch in objective.batches(state.epoch):
+                totals += solver.step(state, evaluate, rate)
+                state.step += 1
+            data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
+            loss = (data + penalty) / count
+            if not math.isfinite(loss):
+                state.reason = "diverged"
+                break
+            state.epoch += 1
+            state.seen += round(count)
+            state.loss_curve.append(loss)
+            monitored = data / count
+            if validation is not None:
+                loss = monitored = validation.evaluate(theta)
+                state.validation_scores.append(-monitored)
+            if monitored < state.best_loss:
+                state.best_loss, state.best_epoch = monitored, state.epoch - looks_back
+                if looks_back:
+                    state.best_theta, candidate = candidate, state.best_theta
+                else:
+                    state.best_theta.copy_(theta)
+            stopped = report is not None and report(state)
+            if state.converged:
+                state.reason = "converged"
+            elif plateau is not None and plateau.reached(state, loss):
+                state.reason = "plateau"
+            elif stopped:
+                state.reason = "callback"
+            else:
+                continue
+            break
+    except KeyboardInterrupt:
+        if not state.step:
+            raise
+        state.reason = "interrupted"
+
+
+def settle(
+    objective: Objective,
+    state: TrainingState,
+    restart: Callable[[], Tensor],
+    *,
+    keep_best: bool,
+    validated: bool,
+    start_loss: float | None = None,
+) -> None:
+    """Leave in ``state.theta`` the parameters to keep.
+
+    Parameters
+    ----------
+    objective : Objective
+    state : TrainingState
+        After `train`.
+    restart : callable
+        Makes the parameters that training began with.
+    keep_best : bool
+        Keep the parameters with the lowest exact loss among start, best and last.
+    validated : bool
+        The best ones were found on validation rows: keep those.
+    start_loss : float or None
+        The exact loss at the start, where it is known without a pass.
+    """
+    theta = state.theta
+    if validated:
+        theta.copy_(state.best_theta)
+        return
+    diverged = state.reason == "diverged"
+    if not keep_best:
+        # A sample is enough to see parameters that overflow.
+        if not diverged and math.isfinite(objective.evaluate(theta, 2048)):
+            return
+        diverged = True
+        state.reason = "diverged"
+    losses = {} if diverged else {"last": objective.evaluate(theta)}
+    known = objective.exact and math.isfinite(state.best_loss)
+    losses["best"] = state.best_loss if known else objective.evaluate(state.best_theta)
+    kept = min(losses, key=lambda name: _or_infinity(losses[name]))
+    if not objective.exact or not math.isfinite(losses[kept]):
+        start = restart()
+        if start_loss is None:
+            start_loss = objective.evaluate(start)
+        if not losses[kept] <= start_loss:
+            theta.copy_(start)
+            return
+    if kept == "best":
+        theta.copy_(state.best_theta)
+
+
+def _or_infinity(loss: float) -> float:
+    return loss if math.isfinite(loss) else math.inf

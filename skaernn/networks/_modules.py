@@ -1,0 +1,107 @@
+"""The fitted network as a plain `torch.nn.Module`, for users and for prediction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def linear_from(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """An `nn.Linear` holding copies of `weight` (inputs, outputs) and `bias` (outputs,).
+
+    It is made on the meta device, because torch's constructor draws from the global generator.
+    """
+    layer = nn.Linear(*weight.shape, bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.T.clone(memory_format=torch.contiguous_format))
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.clone())
+    return layer
+
+
+class Side(nn.Module):
+    """Encoder or decoder: activation(network(x) + path(x)).
+
+    Parameters
+    ----------
+    network : nn.Module
+        The nonlinear part; its last layer is linear.
+    path : nn.Module or None
+        The affine map beside it.
+    activation : nn.Module
+        Applied to the sum.
+    """
+
+    def __init__(self, network: nn.Module, path: nn.Module | None, activation: nn.Module):
+        super().__init__()
+        self.network = network
+        self.path = path
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.network(x)
+        if self.path is not None:
+            z = z + self.path(x)
+        return self.activation(z)
+
+
+class AutoencoderModule(nn.Module):
+    """An autoencoder between vectors in the user's units and codes.
+
+    Parameters
+    ----------
+    encoder, decoder : nn.Module
+        Maps between scaled vectors (n, F) and codes (n, C).
+    mean, scale : Tensor or None
+        What scaled vectors are: (x - mean) / scale. None: as they are.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skaernn import AutoencoderTransformer
+    >>> X = load_iris().data
+    >>> module = AutoencoderTransformer(max_iter=5, random_state=0).fit(X).module_
+    >>> with torch.inference_mode():
+    ...     module.encode(torch.tensor(X)).shape
+    torch.Size([150, 2])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        mean: Tensor | None = None,
+        scale: Tensor | None = None,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type it computes in."""
+        return next(self.parameters()).dtype
+
+    def to_scaled(self, x: Tensor) -> Tensor:
+        """From the user's units to the network's, in the wider of the two types until last."""
+        if self.mean is not None:
+            x = (x - self.mean) / self.scale
+        return x.to(self.dtype)
+
+    def to_units(self, x: Tensor) -> Tensor:
+        """From the network's units to the user's."""
+        return x if self.mean is None else x * self.scale + self.mean
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (n, C) of vectors (n, F)."""
+        return self.encoder(self.to_scaled(x))
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Vectors (n, F) of codes (n, C)."""
+        return self.to_units(self.decoder(code.to(self.dtype)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions (n, F) of vectors (n, F)."""
+        return self.decode(self.encode(x))
