@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._chunks import in_chunks
 from ._compat import Interval, StrOptions, fit_context
 from ._device import threads_for
-from ._estimator import NeuralEstimator, unchanged_on_error
+from ._estimator import NeuralEstimator, fitting
 from ._losses import LOSSES
 from ._objectives import DenseObjective
 from ._principal import global_scale, moments, precise, principal_components
@@ -156,7 +156,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         MemoryError
             If the network cannot fit into memory.
         """
-        with unchanged_on_error(self):
+        with fitting(self):
             self._fit(X, sample_weight, X_val, sample_weight_val)
         return self
 
@@ -178,7 +178,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         -------
         self : AutoencoderTransformer
         """
-        with unchanged_on_error(self):
+        with fitting(self):
             self._fit(X, sample_weight, incremental=True)
         return self
 
@@ -197,12 +197,13 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             weight,
             dtype,
             keyed=self.dropout > 0,
-            keep_order=not self.shuffle,
-            validation=self._split(X_val, seed),
+            batch_size=self._most_batch_rows(),
+            shuffle=self.shuffle,
+            validation=self._split(X_val, sample_weight_val, seed),
         )
         if X_val is not None:
             held_out = self._validation_rows(X_val, sample_weight_val, device, dtype)
-        batch_rows = self._batch_rows(len(rows))
+        batch_rows = min(self._most_batch_rows(), len(rows))
         product = 2 * batch_rows * self._largest_network(X.shape[1]).largest_product
         with threads_for(product, device):
             network, rows, principal = self._design(rows, resume)
@@ -256,13 +257,15 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 
-    def _split(self, X_val, seed: int) -> tuple[float, int] | None:
+    def _split(self, X_val, sample_weight_val, seed: int) -> tuple[float, int] | None:
         """What share of the rows to hold out for early stopping, and by which seed."""
         if X_val is not None and not self.early_stopping:
             raise ValueError(
                 "X_val was passed to fit, but early_stopping is False, so that nothing would be "
                 "done with it. Set early_stopping=True, or leave X_val out."
             )
+        if sample_weight_val is not None and X_val is None:
+            raise ValueError("sample_weight_val was passed to fit without X_val.")
         return (self.validation_fraction, seed) if self.early_stopping and X_val is None else None
 
     def _validation_rows(self, X_val, sample_weight_val, device, dtype):
@@ -350,10 +353,10 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     @staticmethod
     def _build_module(network, weights):
-        theta = torch.zeros(network.layout.size, dtype=weights["encoder.network.0.weight"].dtype)
+        theta = weights["encoder.network.0.weight"].new_zeros(network.layout.size)
         module = network.module(theta, weights.get("mean"), weights.get("scale"))
         module.load_state_dict(weights)
-        return module.to(weights["encoder.network.0.weight"].device)
+        return module
 
     @property
     def _n_features_out(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
@@ -25,11 +26,15 @@ _OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
 
 
 @contextmanager
-def unchanged_on_error(estimator):
-    """Undo every change to `estimator` if something is raised before training left its mark."""
+def fitting(estimator):
+    """Context of a fit, independent of torch's modes.
+
+    Every change to `estimator` is undone if something is raised before training left its mark.
+    """
     before = dict(vars(estimator))
     try:
-        yield
+        with torch.inference_mode(False), torch.no_grad():
+            yield
     except BaseException:
         now = vars(estimator)
         if now.get("module_") is before.get("module_"):
@@ -113,22 +118,25 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
-    def _batch_rows(self, n_rows: int) -> int:
+    def _most_batch_rows(self) -> int:
+        """Rows of a batch, if there are that many."""
         if self.solver == "lbfgs":
-            return n_rows
-        return min(200 if self.batch_size == "auto" else self.batch_size, n_rows)
+            return sys.maxsize
+        return 200 if self.batch_size == "auto" else self.batch_size
 
     def _state(self, objective, seed: int, *, resume: bool, incremental: bool) -> TrainingState:
         """Where training starts: at random, at PCA, at the weights there are."""
         if not resume:
-            theta = objective.start(torch.Generator().manual_seed(seed))
+            theta = objective.start(torch.Generator(device="cpu").manual_seed(seed))
             return TrainingState.at(theta, seed=seed)
         state = TrainingState.at(objective.pack(self.module_), seed=seed, resumed=True)
-        if incremental:
-            state.epoch, state.seen = self.n_iter_, self.t_
-            state.loss_curve = list(self.loss_curve_)
-            device = state.theta.device
-            state.slots = {name: slot.to(device) for name, slot in self._slots.items()}
+        state.epoch, state.seen = self.n_iter_, self.t_
+        state.loss_curve = list(self.loss_curve_)
+        state.validation_scores = list(self.validation_scores_ or [])
+        if incremental and self._slots_of == self.solver:
+            for name, slot in self._slots.items():  # counters keep their type
+                like = state.theta if slot.dim() else slot
+                state.slots[name] = slot.to(state.theta.device, like.dtype, copy=True)
         return state
 
     def _course(
@@ -152,7 +160,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 start_loss=start_loss,
             )
             vars(self).update(self._attributes(objective, state))
-            if incremental:
+            if incremental and state.reason != "diverged":
                 self._slots = state.slots
 
         with reporter(
@@ -227,6 +235,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             "device_": objective.rows.X.device,
             "_seed": state.seed,
             "_slots": {},
+            "_slots_of": self.solver,
             "_fitted_with": {n: _comparable(getattr(self, n)) for n in self._architecture},
         }
 

@@ -39,9 +39,14 @@ class Loss(ABC):
 
     @abstractmethod
     def value_and_gradient(
-        self, output: Tensor, target: Tensor, weight: Tensor | None, gradient: Tensor
-    ) -> Tensor:
-        """Weighted sum over rows and features; the gradient goes to `gradient`.
+        self,
+        output: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        gradient: Tensor,
+        value: Tensor,
+    ) -> None:
+        """Weighted sum over rows and features, and its gradient.
 
         Parameters
         ----------
@@ -49,11 +54,9 @@ class Loss(ABC):
         weight : Tensor of shape (B, 1) or None
             None: every row counts once.
         gradient : Tensor of shape (K, B, F)
+            Overwritten. Contiguous.
+        value : Tensor of shape (K, 1, 1)
             Overwritten.
-
-        Returns
-        -------
-        Tensor of shape (K,)
         """
 
     def start_decoder(self, decode: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,11 +68,11 @@ class Loss(ABC):
         """Pointwise errors as users read them, of the shape of both; after the activation."""
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Sum of a * b for each model: (K, B, F), (K, B, F) -> (K,)."""
-    if len(a) == 1:  # one reduction without a temporary
-        return torch.dot(a.reshape(-1), b.reshape(-1))[None]
-    return (a * b).sum((1, 2))
+def _dot(a: Tensor, b: Tensor, value: Tensor, factor: float = 1.0) -> None:
+    """Write factor times the sum of a * b over rows and features into `value` (K, 1, 1)."""
+    n_models = value.shape[0]
+    a, b = a.reshape(n_models, 1, -1), b.reshape(n_models, -1, 1)
+    torch.baddbmm(value, a, b, beta=0, alpha=factor, out=value)
 
 
 class SquaredError(Loss):
@@ -77,13 +80,14 @@ class SquaredError(Loss):
 
     is_squared = True
 
-    def value_and_gradient(self, output, target, weight, gradient):
+    def value_and_gradient(self, output, target, weight, gradient, value):
         torch.sub(output, target, out=gradient)
         if weight is None:
-            return _dot(gradient, gradient).mul_(0.5)
+            _dot(gradient, gradient, value, 0.5)
+            return
         difference = gradient.clone()
         gradient.mul_(weight)
-        return _dot(difference, gradient).mul_(0.5)
+        _dot(difference, gradient, value, 0.5)
 
     def errors(self, output, target):
         return (output - target).square_()
@@ -94,12 +98,12 @@ class AbsoluteError(Loss):
 
     unit_power = 1
 
-    def value_and_gradient(self, output, target, weight, gradient):
+    def value_and_gradient(self, output, target, weight, gradient, value):
         difference = output - target
         torch.sign(difference, out=gradient)
         if weight is not None:
             gradient.mul_(weight)
-        return _dot(difference, gradient)
+        _dot(difference, gradient, value)
 
     def errors(self, output, target):
         return (output - target).abs_()
@@ -108,16 +112,15 @@ class AbsoluteError(Loss):
 class Huber(Loss):
     """0.5 d^2 where |d| <= 1, else |d| - 0.5, for d = x' - x in scaled units (Huber 1964)."""
 
-    def value_and_gradient(self, output, target, weight, gradient):
+    def value_and_gradient(self, output, target, weight, gradient, value):
         difference = output - target
         torch.clamp(difference, -1, 1, out=gradient)
         difference.sub_(gradient, alpha=0.5)
         if weight is not None:
             difference.mul_(weight)
-        value = _dot(difference, gradient)
+        _dot(difference, gradient, value)
         if weight is not None:
             gradient.mul_(weight)
-        return value
 
     def errors(self, output, target):
         return functional.huber_loss(output, target, reduction="none")
@@ -135,13 +138,13 @@ class BinaryCrossEntropy(Loss):
         # logistic(logit(m) + u) = m + m (1 - m) u + O(u^2), and m (1 - m) is at most 1/4
         return 4 * decode, torch.logit(mean.clamp(1e-3, 1 - 1e-3))
 
-    def value_and_gradient(self, output, target, weight, gradient):
-        value = functional.softplus(output).addcmul_(output, target, value=-1)
+    def value_and_gradient(self, output, target, weight, gradient, value):
+        terms = functional.softplus(output).addcmul_(output, target, value=-1)
         torch.sigmoid(output, out=gradient).sub_(target)
         if weight is not None:
-            value.mul_(weight)
+            terms.mul_(weight)
             gradient.mul_(weight)
-        return value.sum((1, 2))
+        torch.sum(terms, (1, 2), keepdim=True, out=value)
 
     def errors(self, output, target):
         return functional.binary_cross_entropy(output, target, reduction="none")

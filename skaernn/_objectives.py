@@ -27,6 +27,8 @@ class Batch(NamedTuple):
 
     def split(self, size: int) -> list[Batch]:
         """The same rows in parts of at most `size`."""
+        if self.weight is None and self.keys is None:
+            return [Batch(index, None, None, self.epoch) for index in self.index.split(size)]
         n_parts = -(-len(self.index) // size)
         weights = [None] * n_parts if self.weight is None else self.weight.split(size)
         keys = [None] * n_parts if self.keys is None else self.keys.split(size)
@@ -72,8 +74,11 @@ class DenseObjective:
         self.network, self.loss, self.rows = network, loss, rows
         self.batch_size = min(batch_size, len(rows))
         self.shuffle, self.seed, self.principal = shuffle, seed, principal
-        # the penalty is compared with weights of mean 1
-        self.alpha = alpha / rows.mean_weight
+        self._pull = None
+        if alpha:  # compared with weights of mean 1
+            mask = network.penalised.to(device=rows.X.device, dtype=rows.dtype)
+            self._pull = mask * (alpha / rows.mean_weight)
+        self._generator = torch.Generator(device="cpu")
         self._linear_output = network.output_activation == loss.output_activation
         self._everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._bound: dict[tuple, _Bound] = {}
@@ -91,9 +96,8 @@ class DenseObjective:
             encode[:, : found.shape[1]] = found
             n_extra = network.n_components - found.shape[1]
             if n_extra:  # more components than there are: random in, nothing out
-                draw = torch.rand(
-                    network.n_features, n_extra, generator=generator, dtype=torch.float64
-                )
+                shape = network.n_features, n_extra
+                draw = torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu")
                 encode[:, found.shape[1] :] = (2 * draw - 1) * network.n_features**-0.5
             decode = encode.T.clone()
             decode[found.shape[1] :] = 0
@@ -127,10 +131,11 @@ class DenseObjective:
         rows = self.rows
         if not self.shuffle:
             return self._everything._replace(epoch=epoch).split(self.batch_size)
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
-        order = torch.randperm(len(rows), generator=generator).to(rows.index.device)
+        generator = self._generator.manual_seed(mix(self.seed, epoch))
+        order = torch.randperm(len(rows), generator=generator, device="cpu")
+        order = order.to(rows.index.device)
         return Batch(
-            rows.index[order],
+            rows.index.index_select(0, order),
             None if rows.weight is None else rows.weight[order],
             None if rows.keys is None else rows.keys[order],
             epoch,
@@ -138,8 +143,9 @@ class DenseObjective:
 
     def sums(self, theta: Tensor, batch: Batch, grad: Tensor) -> Tensor:
         """Loss of a batch, its number of rows (weights have mean 1), and 0; see `Objective`."""
-        if len(batch.index) <= _CHUNK:
-            return self._bind(theta, grad, len(batch.index)).sums(batch)
+        n_rows = batch.index.shape[0]
+        if n_rows <= _CHUNK:
+            return self._bind(theta, grad, n_rows).sums(batch)
         scratch = self._zeros()
         grad.zero_()
         total = theta.new_zeros(len(theta), 3)
@@ -150,13 +156,14 @@ class DenseObjective:
 
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
         """L2 penalty on the weights of the network; biases and linear path are spared."""
-        if not self.alpha:
+        if self._pull is None:
             return
-        part = self.network.penalised
-        weights = theta[:, part]
-        pull = weights * self.alpha
-        grad[:, part] += pull
-        sums[:, 2] = 0.5 * (pull * weights).sum(1)
+        pull = theta * self._pull
+        grad += pull
+        torch.baddbmm(
+            sums[:, 2:, None], pull[:, None], theta[..., None], beta=0, alpha=0.5,
+            out=sums[:, 2:, None],
+        )  # fmt: skip
 
     def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
         """Mean loss without noise and penalty; see `Objective`."""
@@ -165,18 +172,19 @@ class DenseObjective:
         total, count = 0.0, 0.0
         bound: dict[int, _Bound] = {}
         for part in everything.split(1024):
-            n = len(part.index)
+            n = part.index.shape[0]
             if n not in bound:
                 bound[n] = _Bound(self, theta, None, n)
-            total += float(bound[n].value(part)[0])
+            total += float(bound[n].value(part)[0, 0])
             count += n if part.weight is None else float(part.weight.sum())
         return total / count
 
     def _bind(self, theta: Tensor, grad: Tensor, n_rows: int) -> _Bound:
-        key = (id(theta), id(grad), n_rows)  # the passes keep both alive
-        if key not in self._bound:
-            self._bound[key] = _Bound(self, theta, grad, n_rows)
-        return self._bound[key]
+        key = (id(theta), id(grad), n_rows)  # what is bound keeps both alive
+        bound = self._bound.get(key)
+        if bound is None:
+            bound = self._bound[key] = _Bound(self, theta, grad, n_rows)
+        return bound
 
     def _zeros(self) -> Tensor:
         rows = self.rows
@@ -188,36 +196,34 @@ class _Bound:
     """An objective's work on batches of one size, in buffers of its own."""
 
     def __init__(self, objective: DenseObjective, theta: Tensor, grad: Tensor | None, n_rows: int):
-        self.objective = objective
-        self.passes = DensePasses(
+        self._objective, self._kept = objective, (theta, grad)
+        self._passes = DensePasses(
             objective.network, theta, grad, n_rows, linear_output=objective._linear_output
         )
         self._sums = theta.new_zeros(len(theta), 3)
         self._sums[:, 1] = n_rows
-        self._value = self._sums[:, 0]
-        self._shared_x = self.passes.x[0]
+        self._value = self._sums[:, :1, None]
+        self._first_x, self._other_x = self._passes.x[0], self._passes.x[1:]
         self._loaded: Batch | None = None
 
-    def _load(self, batch: Batch) -> None:
-        if batch is not self._loaded:  # the one batch of a fit is gathered once
-            self.objective.rows.take(batch.index, self._shared_x)
-            if len(self.passes.x) > 1:
-                self.passes.x[1:] = self._shared_x
-            self._loaded = batch
-
     def value(self, batch: Batch) -> Tensor:
-        """Loss (K,) of a batch; the gradient goes to ``passes.delta``."""
-        passes = self.passes
-        self._load(batch)
+        """Loss of a batch in the first column (K, 3); its gradient is left to `sums`."""
+        passes = self._passes
+        if batch is not self._loaded:  # the one batch of a fit is gathered once
+            self._objective.rows.take(batch.index, self._first_x)
+            if self._other_x.shape[0]:
+                self._other_x.copy_(self._first_x)
+            self._loaded = batch
         passes.forward()
-        return self.objective.loss.value_and_gradient(
-            passes.output, passes.x, batch.weight, passes.delta
+        self._objective.loss.value_and_gradient(
+            passes.output, passes.x, batch.weight, passes.delta, self._value
         )
+        return self._sums
 
     def sums(self, batch: Batch) -> Tensor:
         """Loss, count and 0, (K, 3); the gradient goes where `grad` is."""
         if batch.keys is not None:
-            self.passes.draw_masks(batch.keys, self.objective.seed, batch.epoch)
-        self._value.copy_(self.value(batch))
-        self.passes.backward()
+            self._passes.draw_masks(batch.keys, self._objective.seed, batch.epoch)
+        self.value(batch)
+        self._passes.backward()
         return self._sums

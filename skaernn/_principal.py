@@ -64,34 +64,32 @@ class PrincipalComponents:
     components : Tensor of shape (F, R)
         Orthonormal columns, by falling variance; in each the largest entry is positive.
     variances : Tensor of shape (R,)
-        Variance along each.
+        Variance along each, in units of `unit` squared.
+    unit : float
+        A power of two that keeps the variances from overflowing.
     """
 
     mean: Tensor
     components: Tensor
     variances: Tensor
-
-    @property
-    def total(self) -> float:
-        """Total variance."""
-        return float(self.variances.sum())
+    unit: float
 
     def ratios(self, n: int) -> Tensor:
         """Share of the total variance along each of the first `n` components."""
-        total = self.total
+        total = float(self.variances.sum())
         shares = self.variances[:n] / (total if total > 0 else 1.0)
         return torch.nn.functional.pad(shares, (0, n - len(shares)))
 
     def count_for(self, share: float) -> int:
         """Smallest number of components that explain more than `share` of the variance."""
-        if not self.total > 0:
+        if not float(self.variances.sum()) > 0:
             return 1
         explained = self.ratios(len(self.variances)).cumsum(0)
         return min(int((explained <= share).sum()) + 1, len(self.variances))
 
     def discarded(self, n: int) -> float:
         """Variance left out by the first `n` components: PCA's squared error per row."""
-        return float(self.variances[n:].sum())
+        return float(self.variances[n:].sum() * self.unit**2)
 
 
 def principal_components(rows: Rows) -> PrincipalComponents:
@@ -102,18 +100,21 @@ def principal_components(rows: Rows) -> PrincipalComponents:
     """
     dtype = precise(rows.X.device)
     n_samples, n_features = len(rows), rows.n_features
-    mean = sum((w * block).sum(0) for block, w in rows.blocks(dtype)) / n_samples
+    mean, largest = 0.0, 0.0
+    for block, w in rows.blocks(dtype):
+        mean = mean + (w * (block / n_samples)).sum(0)
+        largest = max(largest, float(block.abs().max()))
+    unit = _power_of_two(largest)
+    centred = ((block - mean).div_(unit).mul_(w**0.5) for block, w in rows.blocks(dtype))
     if n_samples >= _COVARIANCE_RATIO * n_features:
-        covariance = torch.zeros(n_features, n_features, dtype=dtype, device=mean.device)
-        for block, w in rows.blocks(dtype):
-            block -= mean
-            covariance.addmm_((w * block).T, block)
+        covariance = mean.new_zeros(n_features, n_features)
+        for block in centred:
+            covariance.addmm_(block.T, block)
         variances, components = torch.linalg.eigh(covariance / n_samples)
         variances, components = variances.flip(0), components.flip(1)
     else:
-        centred = torch.cat([(block - mean) * w**0.5 for block, w in rows.blocks(dtype)])
-        _, singular, components = torch.linalg.svd(centred, full_matrices=False)
+        _, singular, components = torch.linalg.svd(torch.cat([*centred]), full_matrices=False)
         variances, components = singular.square() / n_samples, components.T
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
-    return PrincipalComponents(mean, components, variances.clamp_(min=0))
+    return PrincipalComponents(mean, components, variances.clamp_(min=0), unit)

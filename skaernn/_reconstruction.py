@@ -48,4 +48,5 @@ def code_moments(module: AutoencoderModule, rows: Rows) -> tuple[np.ndarray, np.
     mean = (weight * code).sum(0)
     code -= mean
     covariance = (weight * code).T @ code
-    return mean.cpu().numpy(), covariance.cpu().numpy()
+    dtype = rows.X.dtype
+    return mean.to(dtype).cpu().numpy(), covariance.to(dtype).cpu().numpy()

@@ -90,8 +90,8 @@ class Rows:
         """At most `n` of the rows, evenly spaced."""
         if len(self) <= n:
             return self
-        chosen = torch.linspace(0, len(self) - 1, n, dtype=torch.float64).long()
-        chosen = chosen.to(self.index.device)
+        step = (len(self) - 1) / (n - 1)
+        chosen = torch.arange(n, device=self.index.device).mul(step).long()
         return replace(
             self,
             index=self.index[chosen],
@@ -137,7 +137,7 @@ def _merge(X: np.ndarray, index: np.ndarray, weight: np.ndarray, hashes: np.ndar
     equal = (X[index[candidates]] == X[index[candidates + 1]]).all(axis=1)
     same[candidates] = equal
     first = np.flatnonzero(np.r_[True, ~same])
-    return index[first], np.add.reduceat(weight, first), hashes[first]
+    return np.minimum.reduceat(index, first), np.add.reduceat(weight, first), hashes[first]
 
 
 def make_rows(
@@ -147,7 +147,8 @@ def make_rows(
     dtype: torch.dtype,
     *,
     keyed: bool = False,
-    keep_order: bool = False,
+    batch_size: int = 0,
+    shuffle: bool = True,
     validation: tuple[float, int] | None = None,
 ) -> tuple[Rows, Rows | None]:
     """Rows to train on and, if asked for, rows to validate on.
@@ -164,8 +165,10 @@ def make_rows(
         What the network computes in.
     keyed : bool
         Whether content hashes are needed afterwards.
-    keep_order : bool
-        Leave merged rows in the order of their first occurrence, for ``shuffle=False``.
+    batch_size : int
+        Rows that fit into one batch are merged and sorted whatever their number.
+    shuffle : bool
+        False: where there are several batches, they follow the order of X.
     validation : (fraction, seed) or None
         Share of the total weight to set aside.
 
@@ -178,17 +181,16 @@ def make_rows(
     weight = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
     if not weight.all():
         index, weight = index[weight > 0], weight[weight > 0]
-    merged = len(index) <= MERGED_ROWS
+    merged = len(index) <= max(MERGED_ROWS, batch_size)
     hashes = None
     if merged or keyed or validation:
         hashes = content_hash(X if len(index) == len(X) else X[index])
     if merged:
         index, weight, hashes = _merge(X, index, weight, hashes)
-    if keep_order and merged:
-        order = np.argsort(index)
-        index, weight, hashes = index[order], weight[order], hashes[order]
 
-    def rows(chosen) -> Rows:
+    def rows(chosen: np.ndarray) -> Rows:
+        if not shuffle and len(chosen) > batch_size:
+            chosen = chosen[np.argsort(index[chosen])]
         part = weight[chosen]
         mean = float(part.mean())
         equal = part.min() == part.max()
@@ -203,9 +205,9 @@ def make_rows(
         )
 
     if validation is None:
-        return rows(slice(None)), None
+        return rows(np.arange(len(index))), None
     held_out = _choose_validation(hashes, weight, *validation)
-    return rows(~held_out), rows(held_out)
+    return rows(np.flatnonzero(~held_out)), rows(np.flatnonzero(held_out))
 
 
 def _choose_validation(hashes, weight, fraction: float, seed: int) -> np.ndarray:

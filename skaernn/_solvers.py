@@ -41,12 +41,13 @@ class Adam:
             state.slots.update(
                 mean=zeros(state.theta),
                 square=zeros(state.theta),
-                step=torch.zeros((), dtype=torch.float32, device=state.theta.device),
+                step=torch.zeros((), device=state.theta.device, dtype=torch.float32),
+                one=torch.ones((), device=state.theta.device, dtype=torch.float32),
             )
         slots = state.slots
-        slots["step"].add_(1)
+        slots["step"].add_(slots["one"])
         count = sums[:, 1].float()  # a whole number; the kernel takes no other type
-        if len(sums) > 1:  # the kernel takes one scale for all
+        if sums.shape[0] > 1:  # the kernel takes one scale for all
             state.grad.div_(sums[:, 1:2])
             count = None
         torch._fused_adam_(
@@ -120,8 +121,12 @@ class LBFGS:
         first = 1.0 if slots["pairs"] else min(1.0, 1.0 / float(gradient.abs().sum() or 1.0))
         start = state.theta.clone()
         found = None
-        if math.isfinite(slope) and slope < 0:
-            found = self._search(state, evaluate, start, direction, slope, sums, first)
+        try:
+            if math.isfinite(slope) and slope < 0:
+                found = self._search(state, evaluate, start, direction, slope, sums, first)
+        except BaseException:  # interrupted at a point that was only tried
+            state.theta.copy_(start)
+            raise
         if found is None:
             state.theta.copy_(start)
             state.converged = not slots["pairs"]  # a fresh start from here may still help

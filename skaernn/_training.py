@@ -109,9 +109,10 @@ class Plateau:
 
     def reached(self, state: TrainingState, loss: float) -> bool:
         """Count one more epoch, whose loss was `loss`."""
-        stale = not loss < state.lowest_loss - self.tol * abs(state.lowest_loss)
+        lowest = state.lowest_loss
+        stale = math.isfinite(lowest) and not loss < lowest - self.tol * abs(lowest)
         state.stale_epochs = state.stale_epochs + 1 if stale else 0
-        state.lowest_loss = min(state.lowest_loss, loss)
+        state.lowest_loss = min(lowest, loss)
         return state.stale_epochs > self.patience
 
 
@@ -172,13 +173,13 @@ def train(
             if not math.isfinite(loss):
                 state.reason = "diverged"
                 break
+            monitored = data / count if validation is None else validation.evaluate(theta)
             state.epoch += 1
             state.seen += round(count)
             state.loss_curve.append(loss)
-            monitored = data / count
             if validation is not None:
-                loss = monitored = validation.evaluate(theta)
                 state.validation_scores.append(-monitored)
+                loss = monitored
             if monitored < state.best_loss:
                 state.best_loss, state.best_epoch = monitored, state.epoch - looks_back
                 if looks_back:

@@ -1,17 +1,18 @@
-"""The dense autoencoder: its parameters, its hand-written passes, its module.
+"""The dense autoencoder: what it is, where its parameters lie, how they start.
 
-The equations (h code, x input; source: any text on autoencoders, e.g. Goodfellow, Bengio &
-Courville 2016, chapter 14), with the affine path beside the network g::
+The equations (h code, x input; e.g. Goodfellow, Bengio & Courville 2016, chapter 14), with an
+affine path beside the networks g::
 
     h = f_enc(g_enc(x) + x A + a)        x' = f_dec(g_dec(h) + h B + b)
 
-Row vectors throughout: activations are (K, B, width) for K models and B rows, weights
-(K, inputs, outputs). A path shares its product with the last layer of the network it stands
-beside: their inputs lie side by side in one buffer, their weights below each other in theta.
+A layer is one block of theta, (inputs + 1, outputs): its last row is the bias, which an input
+column of ones makes part of the product. The path is part of the last layer on its side, whose
+block reads [last hidden | x or h | 1].
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -52,11 +53,6 @@ class DenseAutoencoder:
     dropout: float = 0.0
 
     @property
-    def layout(self) -> Layout:
-        """Where each weight and bias lies in theta."""
-        return Layout(self._shapes())
-
-    @property
     def sides(self) -> dict[str, tuple[int, ...]]:
         """Widths from the input of each side to its output."""
         hidden = tuple(self.hidden_layer_sizes)
@@ -65,28 +61,28 @@ class DenseAutoencoder:
             "decoder": (self.n_components, *reversed(hidden), self.n_features),
         }
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Biases, then weights from the code outwards: the encoder's last layer first, the
-        decoder's last layer last. A path shares the block of the layer beside it, its rows at
-        the outer end, so that what the L2 penalty spares lies at both ends of theta.
-        """
-        last = len(self.hidden_layer_sizes)
-        weights, biases = {}, {}
-        for side, widths in self.sides.items():
-            for i in reversed(range(last + 1)) if side == "encoder" else range(last + 1):
-                weights[f"{side}.{i}"] = widths[i : i + 2]
-                biases[f"{side}.{i}.bias"] = (1, widths[i + 1])
-        if self.linear_path and last:
-            for side, widths in self.sides.items():
-                weights[f"{side}.{last}"] = (widths[0] + widths[last], widths[-1])
-        return {**biases, **weights}
+    @property
+    def layout(self) -> Layout:
+        """Where the block of each layer lies in theta."""
+        return _layout(self)
 
     @property
-    def penalised(self) -> slice:
-        """The part of theta that the L2 penalty acts on: weights, without biases and paths."""
-        biases = sum(shape[1] for n, shape in self.layout.shapes.items() if n.endswith("bias"))
-        path = self.n_features * self.n_components if self.linear_path else 0
-        return slice(biases + path, self.layout.size - path)
+    def n_hidden(self) -> int:
+        """Number of hidden layers on either side."""
+        return len(self.hidden_layer_sizes)
+
+    @property
+    def has_path(self) -> bool:
+        """Whether an affine path stands beside hidden layers."""
+        return self.linear_path and self.n_hidden > 0
+
+    @property
+    def penalised(self) -> Tensor:
+        """Mask (P,): 1 for what the L2 penalty acts on, 0 for biases and linear path."""
+        mask = torch.zeros(1, self.layout.size, device="cpu")
+        for name, view in self.layout.views(mask).items():
+            view[0, : self._network_rows(name)] = 1
+        return mask[0]
 
     @property
     def largest_product(self) -> int:
@@ -100,39 +96,39 @@ class DenseAutoencoder:
         gradients over layers; biases uniform within 1 / sqrt(inputs). With a linear path the
         last layer on each side starts at zero, so that the path alone speaks.
         """
-        last = str(len(self.hidden_layer_sizes))
         for name, view in self._views(theta).items():
-            if self.linear_path and name.split(".")[1] == last:
+            if self.linear_path and name.endswith(f".{self.n_hidden}"):
                 view.zero_()
                 continue
-            n_in, n_out = self.layout.shapes[name.removesuffix(".bias")]
-            bound = n_in**-0.5 if name.endswith("bias") else math.sqrt(6.0 / (n_in + n_out))
+            n_in, n_out = len(view) - 1, view.shape[1]
             # drawn in float64 on the CPU: the same start for every dtype and device
-            draw = torch.rand(view.shape, generator=generator, dtype=torch.float64)
-            view.copy_((2 * draw - 1) * bound)
+            draw = torch.rand(view.shape, generator=generator, dtype=torch.float64, device="cpu")
+            draw = 2 * draw - 1
+            draw[:-1] *= math.sqrt(6.0 / (n_in + n_out))
+            draw[-1] *= n_in**-0.5
+            view.copy_(draw)
 
     def start_path(
         self, theta: Tensor, encode: Tensor, decode: Tensor, offset: Tensor, bias: Tensor
     ) -> None:
         """Set the affine map h = (x - offset) encode, x' = h decode + bias in `theta` (P,)."""
         views = self._views(theta)
-        last = len(self.hidden_layer_sizes)
-        views[f"encoder.{last}"][: self.n_features].copy_(encode)
-        views[f"decoder.{last}"][-self.n_components :].copy_(decode)
-        views[f"encoder.{last}.bias"].copy_(-(offset @ encode))
-        views[f"decoder.{last}.bias"].copy_(bias)
+        ends = {"encoder": (encode, -(offset @ encode)), "decoder": (decode, bias)}
+        for side, (weight, shift) in ends.items():
+            block = views[f"{side}.{self.n_hidden}"]
+            block[-1 - len(weight) : -1] = weight
+            block[-1] = shift
 
     def _views(self, theta: Tensor) -> dict[str, Tensor]:
         """Views of the blocks of one model's `theta` (P,)."""
         return {name: view[0] for name, view in self.layout.views(theta[None]).items()}
 
-    def _halves(self, side: str, weight: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The network's and the path's rows of the last weight on a side."""
-        if not (self.linear_path and self.hidden_layer_sizes):
-            return weight, None
-        if side == "encoder":
-            return weight[self.n_features :], weight[: self.n_features]
-        return weight[: -self.n_components], weight[-self.n_components :]
+    def _network_rows(self, name: str) -> int:
+        """How many rows of a block are weights of the network, not of the path or the bias."""
+        if self.linear_path and not self.n_hidden:
+            return 0
+        side, i = name.split(".")
+        return self.sides[side][int(i)]
 
     def module(
         self, theta: Tensor, mean: Tensor | None = None, scale: Tensor | None = None
@@ -143,29 +139,35 @@ class DenseAutoencoder:
         sides = []
         for side, activation in activations.items():
             layers: list[nn.Module] = []
-            for i in range(len(self.hidden_layer_sizes) + 1):
+            for i, width in enumerate(self.sides[side][:-1]):
                 if i:
                     layers.append(ACTIVATIONS[self.activation].module())
-                weight, path = views[f"{side}.{i}"], None
-                if i == len(self.hidden_layer_sizes):
-                    weight, path = self._halves(side, weight)
-                layers.append(linear_from(weight, views[f"{side}.{i}.bias"][0]))
-            beside = None if path is None else linear_from(path, None)
-            sides.append(Side(nn.Sequential(*layers), beside, ACTIVATIONS[activation].module()))
+                block = views[f"{side}.{i}"]
+                layers.append(linear_from(block[:width], block[-1]))
+            path = linear_from(block[width:-1], None) if self.has_path else None
+            sides.append(Side(nn.Sequential(*layers), path, ACTIVATIONS[activation].module()))
         return AutoencoderModule(*sides, mean, scale).eval()
 
     def pack(self, module: AutoencoderModule, theta: Tensor) -> None:
         """Write the parameters of `module` into `theta` (P,): the inverse of `module`."""
         views = self._views(theta)
         with torch.no_grad():
-            for name in ("encoder", "decoder"):
+            for name, widths in self.sides.items():
                 side = getattr(module, name)
                 linears = [layer for layer in side.network if isinstance(layer, nn.Linear)]
-                for i, layer in enumerate(linears):
-                    target, path = views[f"{name}.{i}"], None
-                    if layer is linears[-1]:
-                        target, path = self._halves(name, target)
-                    target.copy_(layer.weight.T)
-                    views[f"{name}.{i}.bias"].copy_(layer.bias)
-                if path is not None:
-                    path.copy_(side.path.weight.T)
+                for i, (layer, width) in enumerate(zip(linears, widths, strict=False)):
+                    block = views[f"{name}.{i}"]
+                    block[:width] = layer.weight.T
+                    block[-1] = layer.bias
+                if side.path is not None:
+                    block[width:-1] = side.path.weight.T
+
+
+@functools.lru_cache(maxsize=16)
+def _layout(network: DenseAutoencoder) -> Layout:
+    shapes = {}
+    for side, widths in network.sides.items():
+        for i, n_out in enumerate(widths[1:]):
+            beside = widths[0] if network.has_path and i == network.n_hidden else 0
+            shapes[f"{side}.{i}"] = (widths[i] + beside + 1, n_out)
+    return Layout(shapes)

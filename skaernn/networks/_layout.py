@@ -30,7 +30,7 @@ class Layout:
             self.size += math.prod(shape)
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of the blocks of `flat` (K, P): tensors (K, \\*shape) sharing its memory."""
+        """Views of the blocks of `flat` (K, P): tensors (K, rows, columns) in its memory."""
         return {
             name: flat.narrow(1, self.offsets[name], math.prod(shape)).view(len(flat), *shape)
             for name, shape in self.shapes.items()

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 def linear_from(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     """An `nn.Linear` holding copies of `weight` (inputs, outputs) and `bias` (outputs,).
 
-    It is made on the meta device, because torch's constructor draws from the global generator.
+    Its constructor is not run: that one draws from torch's global generator.
     """
-    layer = nn.Linear(*weight.shape, bias=bias is not None, device="meta")
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = weight.shape
     layer.weight = nn.Parameter(weight.T.clone(memory_format=torch.contiguous_format))
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.clone())
+    layer.register_parameter("bias", None if bias is None else nn.Parameter(bias.clone()))
     return layer
 
 
