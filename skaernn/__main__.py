@@ -46,6 +46,8 @@ def picture_path(text):
 
 def refusal(device):
     """Return why nothing can be trained on the device; None if it can be."""
+    if device == "cpu":
+        return None
     from skaernn import AutoencoderTransformer
 
     probe = AutoencoderTransformer(

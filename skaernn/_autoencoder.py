@@ -8,22 +8,18 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from ._chunks import in_chunks
 from ._compat import Interval, StrOptions, fit_context
+from ._design import Design, check_combinations, design, largest_network, resolve_scaling
 from ._device import threads_for
 from ._estimator import NeuralEstimator, fitting
 from ._losses import LOSSES
 from ._objectives import DenseObjective
-from ._principal import global_scale, moments, precise, principal_components
-from ._reconstruction import code_moments, explained_variance
+from ._reconstruction import ReconstructionMixin, code_moments
 from ._rows import make_rows
 from ._validation import (
     LayerSizes,
-    check_codes,
     check_fits_dtype,
     check_memory,
     check_rows,
@@ -31,11 +27,182 @@ from ._validation import (
     check_weights,
     to_tensor,
 )
-from .networks import ACTIVATIONS, DenseAutoencoder
+from .networks import ACTIVATIONS
 
 
-class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NeuralEstimator):
-    """Placeholder."""
+class AutoencoderTransformer(
+    ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, TransformerMixin, NeuralEstimator
+):
+    r"""Dimensionality reduction by an autoencoder that starts at PCA.
+
+    An encoder maps a row x to a code h of `n_components` numbers, a decoder maps the code back,
+    and both learn to make the reconstruction x' meet x:
+
+    .. math:: h = f_{enc}(W_{enc} x + b_{enc}) \qquad x' = f_{dec}(W_{dec} h + b_{dec})
+        \qquad L(x, x') = \tfrac12 \lVert x - x' \rVert^2
+
+    with hidden layers in between (`hidden_layer_sizes`). By default an affine map stands beside
+    either network (`linear_path`); it starts at the principal components and the networks start
+    at zero, so that training begins as `PCA` and only gets better.
+
+    Parameters
+    ----------
+    n_components : int or float, default=2
+        Size of the code. A float in (0, 1) stands for the smallest number of principal
+        components that explain more than that share of the variance. More components than
+        features are accepted: the ones beyond start at random and unused.
+    hidden_layer_sizes : tuple of int or int, default=(128,)
+        Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` leaves a single
+        layer on each side.
+    activation : str, default="relu"
+        Activation of the hidden layers:
+
+        - "identity": z
+        - "logistic": 1 / (1 + exp(-z))
+        - "tanh": the hyperbolic tangent
+        - "relu": max(0, z)
+        - "leaky_relu": z, or 0.01 z below zero
+        - "elu": z, or exp(z) - 1 below zero
+        - "softplus": log(1 + exp(z))
+        - "gelu": z times the normal distribution function of z
+        - "silu": z times the logistic function of z
+    code_activation : str, default="identity"
+        Activation f_enc of the code, one of the above.
+    output_activation : str, default="auto"
+        Activation f_dec of the output, one of the above. "auto" is the inverse link of `loss`:
+        "logistic" for "binary_cross_entropy", else "identity".
+    dropout : float, default=0.0
+        Probability, in [0, 1), of dropping a hidden unit while training.
+    linear_path : bool or "auto", default="auto"
+        Whether encoder and decoder each add an affine map beside the network, before their
+        activation. "auto" is True if nothing bends the code or the output: `code_activation` is
+        "identity" and `output_activation` is "auto" or what that stands for. False is the
+        classic network.
+    scaling : {"auto", "global", "standard"} or None, default="auto"
+        - "global": subtract each feature's mean and divide all by one number, which keeps
+          relative variances, and so PCA
+        - "standard": divide each feature by its own standard deviation
+        - None: leave X as it is
+        - "auto": None for "binary_cross_entropy", else "global"
+
+        Undone by `inverse_transform`; codes and `loss_` are in scaled units.
+    loss : str, default="squared_error"
+        - "squared_error": half the squared difference
+        - "absolute_error": the absolute difference, for outliers
+        - "huber": squared below one scaled unit, absolute above
+        - "binary_cross_entropy": for X in [0, 1]
+
+        Summed over features, averaged over rows.
+    solver : {"adam", "sgd", "lbfgs"}, default="adam"
+        - "adam": Kingma & Ba (2015) [1]_
+        - "sgd": stochastic gradient descent with `momentum`
+        - "lbfgs": L-BFGS with a line search, on all rows at once; for small data
+    learning_rate : float, default=1e-3
+        Step size of "adam" and "sgd".
+    schedule : {"cosine", "constant"}, default="cosine"
+        How the step size goes over `max_iter` epochs: to zero along half a cosine, or not at all.
+    momentum : float, default=0.9
+        Of "sgd".
+    alpha : float, default=0.01
+        Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
+        rows, as in `MLPRegressor`. It spares biases and the linear path.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
+    max_iter : int, default=200
+        Epochs. A cosine schedule without early stopping runs them all.
+    tol : float, default=1e-4
+        Improvement of the loss, relative to it, that counts as one. 0 never stops early.
+    n_iter_no_change : int, default=10
+        Epochs without such an improvement that end a constant schedule, "lbfgs" and early
+        stopping.
+    early_stopping : bool, default=False
+        Set rows aside, stop when they are reconstructed no better, keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of the rows, by weight, to set aside. Rows are chosen by their content, so that
+        equal rows stay on one side.
+    shuffle : bool, default=True
+        Draw new batches every epoch.
+    warm_start : bool, default=False
+        Continue from the last fit's weights and scaling.
+    random_state : int, RandomState instance or None, default=None
+        Start and batches. The same int gives the same bits on the same device.
+    device : str or torch.device, default="cpu"
+        "auto" is CUDA where there is one. Any name torch knows.
+    dtype : {"float32", "float64"} or None, default=None
+        What to compute in; None is X's own type. Answers are in X's type.
+    verbose : bool or int, default=False
+        Print the loss after each epoch.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The fitted network, in eval mode, from X's units to X's units; ``encode`` and ``decode``
+        are its halves.
+    n_components_ : int
+        Size of the code.
+    linear_path_, scaling_ : bool, str or None
+        What "auto" came down to.
+    explained_variance_ratio_ : ndarray of shape (n_components_,) or None
+        Share of the (scaled) variance along each principal component; None where nothing needed
+        them.
+    code_mean_, code_covariance_ : ndarray of shape (n_components_,) and (n_components_, n_components_)
+        Of the codes of the training rows (of 2048 of them, if there are more).
+    n_iter_ : int
+        Epochs run.
+    loss_, best_loss_ : float
+        Last and lowest training loss, penalty included; the second is None with early stopping.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_scores_ : list of float or None
+        Minus the validation loss after each epoch of early stopping.
+    best_validation_score_ : float or None
+        The best of them, or the score of the start, if no epoch beat that.
+    t_ : int
+        Rows seen.
+    n_features_in_, n_outputs_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+    device_ : torch.device
+        Where the module is.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : The linear optimum, from which this estimator starts.
+    sklearn.neural_network.MLPRegressor : The same engine's manners, for regression.
+
+    Notes
+    -----
+    With "squared_error", "global" scaling or none, and without early stopping, the error on the
+    training rows is never above that of ``PCA(n_components)``: training starts there, and the
+    best weights it passes are kept.
+
+    A fit of at most 10 000 rows, or of one batch, depends on the weighted set of its rows alone:
+    weight k is the row k times, weight 0 the row removed, and with one batch the order of the
+    rows does not matter.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015.
+    .. [2] G. E. Hinton, R. R. Salakhutdinov: Reducing the dimensionality of data with neural
+       networks. Science 313, 2006.
+    .. [3] H. Bourlard, Y. Kamp: Auto-association by multilayer perceptrons and singular value
+       decomposition. Biological Cybernetics 59, 1988.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skaernn import AutoencoderTransformer
+    >>> X = load_iris().data
+    >>> autoencoder = AutoencoderTransformer(n_components=1, random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape
+    (150, 1)
+    >>> pca = PCA(n_components=1).fit(X)
+    >>> pca_error = ((X - pca.inverse_transform(pca.transform(X))) ** 2).mean()
+    >>> bool(autoencoder.reconstruction_error(X).mean() < 0.8 * pca_error)
+    True
+    """
 
     _parameter_constraints: dict = {
         **NeuralEstimator._parameter_constraints,
@@ -184,12 +351,16 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _fit(self, X, sample_weight, X_val=None, sample_weight_val=None, incremental=False):
         resume = (incremental or self.warm_start) and hasattr(self, "module_")
-        self._check_parameters(resume)
+        self._check_solver()
+        check_combinations(self)
+        if resume:
+            self._check_continuable()
         X = check_rows(self, X, reset=not resume)
         weight = check_weights(sample_weight, X)
         self._check_values(X)
         device, dtype = self._device_and_dtype(X)
-        check_memory(self._largest_network(X.shape[1]).layout.size, dtype, self._sizes(X.shape[1]))
+        largest = largest_network(self, X.shape[1])
+        check_memory(largest.layout.size, dtype, largest.sides["encoder"])
         seed = self._seed if resume and incremental else self._draw_seed()
         rows, held_out = make_rows(
             X,
@@ -204,21 +375,22 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if X_val is not None:
             held_out = self._validation_rows(X_val, sample_weight_val, device, dtype)
         batch_rows = min(self._most_batch_rows(), len(rows))
-        product = 2 * batch_rows * self._largest_network(X.shape[1]).largest_product
-        with threads_for(product, device):
-            network, rows, principal = self._design(rows, resume)
-            options = {
-                "alpha": self.alpha,
-                "batch_size": batch_rows,
-                "shuffle": self.shuffle,
-                "seed": seed,
-                "principal": principal,
-            }
-            loss = LOSSES[self.loss]
-            objective = DenseObjective(network, loss, rows, **options)
+        with threads_for(2 * batch_rows * largest.largest_product, device):
+            plan = self._continue(rows) if resume else design(self, rows)
+            network, loss = plan.network, LOSSES[self.loss]
+            objective = DenseObjective(
+                network,
+                loss,
+                plan.rows,
+                alpha=self.alpha,
+                batch_size=batch_rows,
+                shuffle=self.shuffle,
+                seed=seed,
+                principal=plan.principal,
+            )
             validation = None
             if held_out is not None:
-                held_out = held_out.scaled(rows.mean, rows.scale)
+                held_out = held_out.scaled(plan.rows.mean, plan.rows.scale)
                 validation = DenseObjective(network, loss, held_out)
             state = self._state(objective, seed, resume=resume, incremental=incremental)
             if validation is not None and (resume or network.linear_path):
@@ -233,23 +405,6 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 X=X,
                 metadata=None if weight is None else {"sample_weight": weight},
             )
-
-    def _check_parameters(self, resume: bool) -> None:
-        """Refuse what is valid one by one and senseless together."""
-        self._check_solver()
-        loss = LOSSES[self.loss]
-        if loss.fixed_output and self.output_activation not in ("auto", loss.output_activation):
-            raise ValueError(
-                f"loss={self.loss!r} needs output_activation={loss.output_activation!r} (or "
-                f"'auto'), got {self.output_activation!r}."
-            )
-        if loss.fixed_output and self.scaling not in ("auto", None):
-            raise ValueError(
-                f"loss={self.loss!r} needs scaling=None (or 'auto'), got {self.scaling!r}: scaled "
-                "values would leave [0, 1]."
-            )
-        if resume:
-            self._check_continuable()
 
     def _check_values(self, X: np.ndarray) -> None:
         if LOSSES[self.loss].fixed_output:
@@ -274,62 +429,10 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         weight = check_weights(sample_weight_val, X_val)
         return make_rows(X_val, to_tensor(X_val, device), weight, dtype)[0]
 
-    def _hidden(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        return (int(sizes),) if isinstance(sizes, Integral) else tuple(int(n) for n in sizes)
-
-    def _sizes(self, n_features: int) -> tuple[int, ...]:
-        code = self.n_components if isinstance(self.n_components, Integral) else n_features
-        return (n_features, *self._hidden(), int(code))
-
-    def _largest_network(self, n_features: int) -> DenseAutoencoder:
-        """The network at most, before a share of variance has become a number of components."""
-        *_, n_components = self._sizes(n_features)
-        return DenseAutoencoder(n_features, n_components, self._hidden(), linear_path=True)
-
-    def _scaling(self) -> str | None:
-        """What `scaling` comes down to."""
-        return LOSSES[self.loss].default_scaling if self.scaling == "auto" else self.scaling
-
-    def _design(self, rows, resume: bool):
-        """The network, its rows scaled, and the principal components if they are wanted."""
-        if resume:
-            module = self.module_
-            return (
-                replace(self._network, dropout=self.dropout),
-                rows.scaled(module.mean, module.scale),
-                None,
-            )
-        loss = LOSSES[self.loss]
-        output = loss.output_activation
-        if self.output_activation != "auto":
-            output = self.output_activation
-        plain = self.code_activation == "identity" and output == loss.output_activation
-        linear_path = plain if self.linear_path == "auto" else bool(self.linear_path)
-        scaling = self._scaling()
-        if scaling is not None:
-            mean, deviation = moments(rows)
-            scale = torch.where(deviation > 0, deviation, 1.0)
-            if scaling == "global":
-                scale = global_scale(deviation)
-            wide = torch.promote_types(rows.X.dtype, rows.dtype)
-            rows = rows.scaled(mean.to(wide), scale.to(wide))
-        n_components, principal = self.n_components, None
-        if linear_path or not isinstance(n_components, Integral):
-            principal = principal_components(rows)
-        if not isinstance(n_components, Integral):
-            n_components = principal.count_for(n_components)
-        network = DenseAutoencoder(
-            rows.n_features,
-            int(n_components),
-            self._hidden(),
-            self.activation,
-            self.code_activation,
-            output,
-            linear_path,
-            self.dropout,
-        )
-        return network, rows, principal
+    def _continue(self, rows) -> Design:
+        """The network there is, and its scaling."""
+        network = replace(self._network, dropout=float(self.dropout))
+        return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
 
     def _attributes(self, objective, state):
         network, rows, principal = objective.network, objective.rows, objective.principal
@@ -344,7 +447,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             "n_components_": network.n_components,
             "n_outputs_": network.n_features,
             "linear_path_": network.linear_path,
-            "scaling_": self._scaling(),
+            "scaling_": resolve_scaling(self),
             "explained_variance_ratio_": ratios,
             "code_mean_": code_mean,
             "code_covariance_": code_covariance,
@@ -362,122 +465,3 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _n_features_out(self):
         """For `get_feature_names_out`."""
         return self.n_components_
-
-    def transform(self, X):
-        """Codes of the rows of X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components_)
-            In X's dtype. A row's code does not depend on the rows beside it.
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        return in_chunks(self.module_.encode, X, self.n_components_, self.device_)
-
-    def inverse_transform(self, X):
-        """Rows that codes stand for.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components_)
-            Codes, from `transform` or from anywhere between.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features_in_)
-            In the units of the X that was fitted.
-        """
-        check_is_fitted(self)
-        codes = check_codes(self, X)
-        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
-
-    def reconstruction_error(self, X):
-        """How far each row is from its reconstruction.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        errors : ndarray of shape (n_samples,)
-            Mean over the features of the squared difference (of the absolute one, of Huber's or
-            of the cross-entropy, if that is `loss`). In X's units, squared for squared error and
-            Huber's, whose threshold is one scaled unit; in nats for the cross-entropy.
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        self._check_values(X)
-        module, loss = self.module_, LOSSES[self.loss]
-        units = 1.0 if module.scale is None else module.scale**loss.unit_power
-
-        def errors(rows):
-            scaled = module.to_scaled(rows)
-            return (loss.errors(module.decoder(module.encoder(scaled)), scaled) * units).mean(1)
-
-        return in_chunks(errors, X, None, self.device_)
-
-    def score_samples(self, X):
-        """Minus the reconstruction error of each row, so that low means anomalous.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-        """
-        return -self.reconstruction_error(X)
-
-    def score(self, X, y=None, sample_weight=None):
-        """Share of the variance of X that the reconstruction explains.
-
-        One minus the summed squared error over the summed squared deviation from the mean: R^2
-        with `multioutput="variance_weighted"`. Whatever `loss` is.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), scalar or None
-
-        Returns
-        -------
-        score : float
-            At most 1. Rows without variance score 1 if they are met exactly, else 0.
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        weight = check_weights(sample_weight, X)
-        rows, _ = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
-        return explained_variance(self.module_, rows)
-
-    def sample(self, n_samples=1, random_state=None):
-        """New rows: codes drawn from a Gaussian fitted to the training codes, decoded.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-            None draws from numpy's global generator.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features_in_)
-        """
-        check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
-        normal = check_random_state(random_state).standard_normal((n_samples, self.n_components_))
-        variances, axes = torch.linalg.eigh(torch.from_numpy(self.code_covariance_).double())
-        root = axes * variances.clamp(min=0).sqrt()
-        codes = torch.from_numpy(normal) @ root.T + torch.from_numpy(self.code_mean_).double()
-        codes = codes.numpy().astype(self.code_mean_.dtype)
-        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)

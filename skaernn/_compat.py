@@ -44,9 +44,9 @@ class Constraint(HasMethods):
 
 def check_sample_weight(sample_weight, X) -> np.ndarray:
     """Weights as a float64 array of shape (n_samples,), not negative and not all zero."""
-    if np.asarray(sample_weight).dtype.kind in "SU":
-        raise ValueError("sample_weight must be numeric; got strings.")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    if not np.isfinite(weights.sum()):
+        raise ValueError("Sample weights are too large: their sum is infinite.")
     return weights

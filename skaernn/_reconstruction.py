@@ -1,15 +1,145 @@
-"""What a fitted autoencoder makes of rows: how well it explains them, how their codes lie."""
+"""What a fitted autoencoder does with rows and codes."""
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from ._principal import global_scale, moments
-from ._rows import Rows
-from .networks._modules import AutoencoderModule
+from ._chunks import in_chunks
+from ._losses import LOSSES
+from ._principal import global_scale, moments, precise
+from ._rows import Rows, make_rows
+from ._validation import check_codes, check_rows, check_weights, to_tensor
+from .networks import AutoencoderModule
 
 _CODE_SAMPLE = 2048  # rows from which the moments of the codes are estimated
+
+
+class ReconstructionMixin:
+    """Methods of a fitted autoencoder: there, back, how well, and new rows."""
+
+    def transform(self, X):
+        """Codes of the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+            In X's dtype. A row's code does not depend on the rows beside it.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        return in_chunks(self.module_.encode, X, self.n_components_, self.device_)
+
+    def inverse_transform(self, X):
+        """Rows that codes stand for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Codes, from `transform` or from anywhere between.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            In the units of the X that was fitted.
+        """
+        check_is_fitted(self)
+        codes = check_codes(self, X)
+        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+
+    def reconstruction_error(self, X):
+        """How far each row is from its reconstruction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        errors : ndarray of shape (n_samples,)
+            Mean over the features of the squared difference (of the absolute one, of Huber's or
+            of the cross-entropy, if that is `loss`). In X's units, squared for squared error and
+            Huber's, whose threshold is one scaled unit; in nats for the cross-entropy.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        self._check_values(X)
+        module, loss = self.module_, LOSSES[self.loss]
+        units = 1.0 if module.scale is None else module.scale**loss.unit_power
+
+        def errors(rows):
+            scaled = module.to_scaled(rows)
+            return (loss.errors(module.decoder(module.encoder(scaled)), scaled) * units).mean(1)
+
+        return in_chunks(errors, X, None, self.device_)
+
+    def score_samples(self, X):
+        """Minus the reconstruction error of each row, so that low means anomalous.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+        """
+        return -self.reconstruction_error(X)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of the variance of X that the reconstruction explains.
+
+        One minus the summed squared error over the summed squared deviation from the mean: R^2
+        with `multioutput="variance_weighted"`. Whatever `loss` is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), scalar or None
+
+        Returns
+        -------
+        score : float
+            At most 1. Rows without variance score 1 if they are met exactly, else 0.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        weight = check_weights(sample_weight, X)
+        rows, _ = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+        return explained_variance(self.module_, rows)
+
+    def sample(self, n_samples=1, random_state=None):
+        """New rows: codes drawn from a Gaussian fitted to the training codes, decoded.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+            None draws from numpy's global generator.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
+        normal = check_random_state(random_state).standard_normal((n_samples, self.n_components_))
+        variances, axes = torch.linalg.eigh(torch.from_numpy(self.code_covariance_).double())
+        root = axes * variances.clamp(min=0).sqrt()
+        codes = torch.from_numpy(normal) @ root.T + torch.from_numpy(self.code_mean_).double()
+        codes = codes.numpy().astype(self.code_mean_.dtype)
+        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 
 
 def explained_variance(module: AutoencoderModule, rows: Rows) -> float:

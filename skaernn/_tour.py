@@ -56,8 +56,8 @@ def run(*, device, picture):
     show_picture(digits, results, picture)
     print()
     say(
-        f"Done in {time.perf_counter() - start:.0f} s. The example of the documentation, to go "
-        "on from here: help(skaernn.AutoencoderTransformer)"
+        f"Done in {time.perf_counter() - start:.0f} s. To go on from here: "
+        "help(skaernn.AutoencoderTransformer)"
     )
 
 

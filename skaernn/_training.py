@@ -165,7 +165,7 @@ def train(
             totals.zero_()
             if looks_back:
                 candidate.copy_(theta)
-            for batch in objective.batches(state.epoch):
+            for batch in objective.batches(state.epoch):  # noqa: B007 - read by evaluate
                 totals += solver.step(state, evaluate, rate)
                 state.step += 1
             data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation

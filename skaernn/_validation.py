@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from numbers import Integral
+from contextlib import contextmanager
+from numbers import Integral, Number
 
 import numpy as np
 import torch
@@ -16,6 +17,25 @@ from ._device import DEVICE_TYPES
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
 
+_REFUSED_DTYPES = (  # how their names begin, the error, what to do; the first that fits counts
+    (
+        ("datetime", "timedelta", "timestamp", "duration", "date", "time", "period"),
+        TypeError,
+        "convert dates and durations to numbers first",
+    ),
+    (
+        ("void", "record", "struct", "list", "large_list", "fixed_size_list", "array", "map"),
+        ValueError,
+        "structured and nested data need a column for each value",
+    ),
+    (
+        ("str", "bytes", "utf8", "binary", "large_", "categor", "enum", "dictionary"),
+        ValueError,
+        "convert bytes/strings and categories to numbers explicitly",
+    ),
+    (("sparse",), TypeError, "make it dense first, with .sparse.to_dense()"),
+)
+
 
 class LayerSizes(Constraint):
     """Zero or more positive ints."""
@@ -24,7 +44,7 @@ class LayerSizes(Constraint):
         """Whether `val` is one."""
         if isinstance(val, Integral):
             return val >= 1
-        if not isinstance(val, (tuple, list, np.ndarray)):
+        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) == ():
             return False
         return all(isinstance(width, Integral) and width >= 1 for width in val)
 
@@ -54,7 +74,7 @@ class Device(Constraint):
         return f"a torch device such as 'auto', {names} or 'cuda:0'"
 
 
-def check_rows(estimator, X, *, reset: bool) -> np.ndarray:
+def check_rows(estimator, X, *, reset: bool, name: str = "X") -> np.ndarray:
     """X as a finite float array of shape (n_samples, n_features); copied only to convert it.
 
     Parameters
@@ -64,6 +84,8 @@ def check_rows(estimator, X, *, reset: bool) -> np.ndarray:
     X : array-like of shape (n_samples, n_features)
     reset : bool
         Whether to record the number and names of features, or to check against them.
+    name : str
+        What messages call X.
 
     Raises
     ------
@@ -72,17 +94,18 @@ def check_rows(estimator, X, *, reset: bool) -> np.ndarray:
     ValueError
         For wrong shapes, missing or infinite values, text.
     """
-    try:
-        return validate_data(estimator, to_array_like(X), dtype=FLOATS, reset=reset)
-    except OverflowError as error:
-        raise ValueError(
-            f"Input X contains a value too large for dtype('float64'): {error}."
-        ) from error
+    X = to_array_like(X, name)
+    with _too_large_refused(name):
+        rows = check_array(X, dtype=FLOATS, estimator=estimator, input_name=name)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return rows
 
 
 def check_codes(estimator, X) -> np.ndarray:
     """Codes as a finite float array of shape (n_samples, n_components_)."""
-    codes = check_array(to_array_like(X), dtype=FLOATS, estimator=estimator, input_name="X")
+    X = to_array_like(X)
+    with _too_large_refused("X"):
+        codes = check_array(X, dtype=FLOATS, estimator=estimator, input_name="X")
     expected = estimator.n_components_
     if codes.shape[1] != expected:
         raise ValueError(
@@ -93,8 +116,30 @@ def check_codes(estimator, X) -> np.ndarray:
 
 
 def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
-    """Weights as an array of shape (n_samples,), or None."""
-    return None if sample_weight is None else check_sample_weight(sample_weight, X)
+    """Weights as an array of shape (n_samples,), or None; a scalar is the weight of every row."""
+    if sample_weight is None:
+        return None
+    name = "sample_weight"
+    if isinstance(sample_weight, Number):
+        weights = np.asarray(sample_weight)
+    else:
+        weights = to_array_like(sample_weight, name, n_dims=1)
+    if weights.shape == ():
+        weights = np.full(len(X), weights)
+    with _too_large_refused(name):
+        return check_sample_weight(weights, X)
+
+
+@contextmanager
+def _too_large_refused(name: str):
+    """A number beyond float64 is a ValueError, and neither it nor a large sum is a warning."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except OverflowError as error:
+        raise ValueError(
+            f"Input {name} contains a value too large for dtype('float64'): {error}."
+        ) from error
 
 
 def check_unit_interval(X: np.ndarray, loss: str) -> None:
@@ -148,52 +193,55 @@ def check_memory(n_parameters: int, dtype: torch.dtype, layer_sizes) -> None:
         raise MemoryError(
             f"A network with layer sizes {tuple(layer_sizes)} has {n_parameters:.3g} parameters; "
             f"training it needs {needed / 2**30:.3g} GiB of memory, and this machine has "
-            f"{available / 2**30:.3g} GiB. Choose smaller hidden_layer_sizes."
+            f"{available / 2**30:.3g} GiB. Choose smaller hidden_layer_sizes or n_components."
         )
 
 
-def to_array_like(X):
+def to_array_like(X, name: str = "X", n_dims: int = 2):
     """Refuse or convert what scikit-learn's own validation would misread."""
     if isinstance(X, torch.Tensor):
-        return _from_torch(X)
-    if _is_container(X):
+        return _from_torch(X, name)
+    if hasattr(type(X), "collect"):
         raise TypeError(
-            f"Expected an array of shape (n_samples, n_features), got {type(X).__name__}; pass "
-            "the data itself as a NumPy array, a DataFrame or a tensor."
+            f"{name} is a {type(X).__name__}, which holds no data yet; collect() first."
         )
-    if X is None or isinstance(X, (str, bytes, set, frozenset)) or hasattr(X, "__next__"):
-        raise ValueError(
-            f"Expected 2D array, got {type(X).__name__} instead: pass an array-like of shape "
-            "(n_samples, n_features)."
+    if _is_container(X) or _is_no_array(X):
+        raise (TypeError if _is_container(X) else ValueError)(
+            f"Expected {n_dims}D array, got {type(X).__name__} instead: pass {name} itself as a "
+            "NumPy array, a DataFrame or a tensor."
         )
-    if isinstance(X, np.ma.MaskedArray):
-        raise ValueError(
-            "Masked arrays are not supported, because their masks would be lost: fill or impute "
-            "the masked values first."
-        )
-    if hasattr(X, "collect") and not hasattr(X, "dtype"):
-        raise TypeError(f"X is a {type(X).__name__}, which holds no data yet; collect() first.")
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
-        _check_frame(X)
+        _check_frame(X, name)
         return X
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+        X = list(X)
     if isinstance(X, (list, tuple)):
-        X = _from_list(X)
-    if hasattr(X, "dtype"):
-        _check_dtype(X)
+        X = _from_list(X, name)
+    if not hasattr(X, "dtype"):
+        X = np.asarray(X)
+    _refuse_mask(X, name)
+    _check_dtype(X.dtype, name)
+    if X.dtype == object:
+        _check_cells(np.asarray(X, dtype=object).flat, name)
     return X
 
 
-def _from_torch(X: torch.Tensor) -> np.ndarray:
-    if X.layout != torch.strided or X.is_meta:
-        kind = "meta" if X.is_meta else "sparse"
-        raise TypeError(f"{kind} tensors hold no dense data; pass X.to_dense() or real data.")
-    if X.device.type != "cpu":
+def _from_torch(X: torch.Tensor, name: str) -> np.ndarray:
+    if X.device.type not in ("cpu", "meta"):
         raise TypeError(
-            f"X is a tensor on {X.device}; pass X.cpu(). The estimator moves batches to its own "
-            "device."
+            f"{name} is a tensor on {X.device}; pass {name}.cpu(). The estimator moves batches to "
+            "its own device."
         )
-    X = X.detach().resolve_conj().resolve_neg()
-    return (X.double() if X.dtype == torch.bfloat16 else X).numpy()
+    kinds = {"meta": X.is_meta, "quantized": X.is_quantized, "nested": X.is_nested}
+    kinds["sparse"] = X.layout != torch.strided
+    for kind, is_one in kinds.items():
+        if is_one:
+            raise TypeError(f"{name} is a {kind} tensor; pass dense numbers, as a strided tensor.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported: {name} is a tensor of {X.dtype}.")
+    X = X.detach().resolve_neg()
+    is_short = X.is_floating_point() and X.itemsize <= 2  # not all of these exist in NumPy
+    return (X.double() if is_short else X).numpy()
 
 
 def _is_container(X) -> bool:
@@ -202,50 +250,69 @@ def _is_container(X) -> bool:
     return isinstance(X, wrappers) or (isinstance(X, dict) and not hasattr(X, "toarray"))
 
 
-def _from_list(X) -> np.ndarray | list:
-    lengths = {len(row) for row in X if isinstance(row, (list, tuple, np.ndarray))}
-    if len(lengths) > 1:
+def _is_no_array(X) -> bool:
+    if isinstance(X, (str, bytes, bytearray, set, frozenset)):
+        return True
+    return not any(hasattr(X, a) for a in ("__len__", "__array__", "__array_interface__"))
+
+
+def _from_list(X, name: str) -> np.ndarray:
+    rows = [_from_torch(row, name) if isinstance(row, torch.Tensor) else row for row in X]
+    for row in rows:
+        _refuse_mask(row, name)
+    try:
+        return np.asarray(rows)
+    except ValueError as error:
+        lengths = sorted({len(row) if np.iterable(row) else 1 for row in rows})
         raise ValueError(
-            f"X is a list of rows of unequal lengths, {min(lengths)} to {max(lengths)}; "
-            "all rows need the same number of features."
+            f"{name} is a list of rows of unequal lengths or depths (lengths {lengths[0]} to "
+            f"{lengths[-1]}); all rows need the same number of features."
+        ) from error
+
+
+def _refuse_mask(X, name: str) -> None:
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            f"Masked arrays are not supported, because the mask of {name} would be lost: fill or "
+            "impute the masked values first."
         )
-    return np.asarray(X)
 
 
-def _check_dtype(X) -> None:
+def _check_dtype(dtype, where: str) -> None:
     """Refuse dtypes that would be converted without a word."""
-    dtype = X.dtype
-    kind = getattr(dtype, "kind", "")
-    if getattr(dtype, "names", None):
-        raise ValueError(
-            f"Structured arrays are not supported (fields {', '.join(dtype.names)}); pass a 2D "
-            "array with one column a field."
-        )
-    if kind in ("M", "m"):
-        raise TypeError(f"X has dtype {dtype}; convert dates and durations to numbers first.")
-    if kind in ("S", "U", "T"):
-        raise ValueError("X has a dtype of bytes/strings; convert it to numbers explicitly.")
-    if kind == "O" and isinstance(X, np.ndarray):
-        if any(isinstance(value, (str, bytes)) for value in X.flat):
-            raise ValueError("X contains bytes/strings; convert it to numbers explicitly.")
+    text = str(getattr(dtype, "name", dtype)).lower()
+    for beginnings, error, advice in _REFUSED_DTYPES:
+        if text.startswith(beginnings):
+            raise error(f"{where} has dtype {dtype}; {advice}.")
 
 
-def _check_frame(X) -> None:
+def _check_cells(values, where: str) -> None:
+    """Refuse Python objects that would be converted without a word, or in NumPy's words."""
+    for value in values:
+        if isinstance(value, (str, bytes, bytearray)):
+            raise ValueError(
+                f"{where} contains bytes/strings; convert them to numbers explicitly."
+            )
+        if isinstance(value, (complex, np.complexfloating)):
+            raise ValueError(f"Complex data not supported: {where} contains {value}.")
+        if isinstance(value, (list, tuple, np.ndarray)):
+            raise ValueError(
+                f"{where} contains a {type(value).__name__} where a number should be."
+            )
+        if type(value).__name__ == "NAType":  # of pandas, which need not be there
+            raise ValueError(f"Input {where} contains NaN: a missing value, NA.")
+
+
+def _check_frame(X, name: str) -> None:
     """Refuse columns of a pandas or polars frame that would be converted without a word."""
     columns = list(X.columns)
-    repeated = sorted(str(name) for name, count in Counter(columns).items() if count > 1)
+    if not columns:
+        raise ValueError(f"{name} is a DataFrame with 0 feature(s), that is, without columns.")
+    repeated = sorted(str(column) for column, count in Counter(columns).items() if count > 1)
     if repeated:
-        raise ValueError(f"X has duplicate column names: {', '.join(repeated)}.")
-    dtypes = list(X.dtypes)
-    for name, dtype in zip(columns, dtypes, strict=True):
-        text = str(dtype).lower()
-        if text.startswith(("datetime", "timedelta", "duration", "date", "time", "period")):
-            raise TypeError(
-                f"Column {name!r} has dtype {dtype}; convert dates and durations to numbers first."
-            )
-        if text.startswith(("category", "categorical", "enum", "str", "utf8", "binary")):
-            raise ValueError(
-                f"Column {name!r} has dtype {dtype}; encode text and categories as numbers first."
-            )
-        if text == "object" and any(isinstance(v, (str, bytes)) for v in X[name]):
-            raise ValueError(f"Column {name!r} contains bytes/strings; convert it to numbers.")
+        raise ValueError(f"{name} has duplicate column names: {', '.join(repeated)}.")
+    for column, dtype in zip(columns, list(X.dtypes), strict=True):
+        where = f"Column {column!r} of {name}"
+        _check_dtype(dtype, where)
+        if str(dtype).lower() == "object":
+            _check_cells(X[column], where)

@@ -1,4 +1,4 @@
-"""Activation functions with their derivatives, written into preallocated buffers.
+"""Activation functions with their derivatives, recorded on preallocated buffers.
 
 The derivatives are torch's own kernels, called with an output buffer: one operation each,
 where a formula in elementary operations would take two to five.
@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+Operation = Callable[[], object]
 _aten = torch.ops.aten
 _LEAKY_SLOPE = 0.01
 
@@ -26,8 +27,8 @@ class Activation:
     forward : callable or None
         ``forward(z, out=a)`` writes f(z); `a` may be `z` unless `needs_input`. None: identity.
     backward : callable or None
-        ``backward(grad, saved)`` multiplies `grad`, the gradient with respect to a, by f'(z) in
-        place. `saved` is z if `needs_input`, else a.
+        ``backward(grad, saved)`` makes the operation that multiplies `grad`, the gradient with
+        respect to a, by f'(z) in place. `saved` is z if `needs_input`, else a.
     module : callable
         Builds the same function as a `torch.nn.Module`.
     needs_input : bool
@@ -35,55 +36,64 @@ class Activation:
     """
 
     forward: Callable | None
-    backward: Callable | None
+    backward: Callable[[Tensor, Tensor], Operation] | None
     module: Callable[[], nn.Module]
     needs_input: bool = False
 
 
-def _relu_backward(grad: Tensor, a: Tensor) -> None:
-    _aten.threshold_backward.grad_input(grad, a, 0, grad_input=grad)
+def _kernel(overload) -> Callable:
+    """The kernel behind an overload; calling it through Python's wrapper doubles the cost."""
+    return getattr(overload, "_op", overload)
 
 
-def _logistic_backward(grad: Tensor, a: Tensor) -> None:
-    _aten.sigmoid_backward.grad_input(grad, a, grad_input=grad)
+def _derivative(overload, *constants, saved_last: bool = False):
+    """`Activation.backward` by one of torch's backward kernels."""
+    kernel = _kernel(overload)
 
+    def record(grad: Tensor, saved: Tensor) -> Operation:
+        arguments = (*constants, saved) if saved_last else (saved, *constants)
+        return partial(kernel, grad, *arguments, grad_input=grad)
 
-def _tanh_backward(grad: Tensor, a: Tensor) -> None:
-    _aten.tanh_backward.grad_input(grad, a, grad_input=grad)
-
-
-def _leaky_relu_backward(grad: Tensor, a: Tensor) -> None:
-    _aten.leaky_relu_backward.grad_input(grad, a, _LEAKY_SLOPE, True, grad_input=grad)
-
-
-def _elu_backward(grad: Tensor, a: Tensor) -> None:
-    _aten.elu_backward.grad_input(grad, 1.0, 1.0, 1.0, True, a, grad_input=grad)
-
-
-def _softplus_backward(grad: Tensor, z: Tensor) -> None:
-    _aten.softplus_backward.grad_input(grad, z, 1.0, 20.0, grad_input=grad)
-
-
-def _gelu_backward(grad: Tensor, z: Tensor) -> None:
-    _aten.gelu_backward.grad_input(grad, z, grad_input=grad)
-
-
-def _silu_backward(grad: Tensor, z: Tensor) -> None:
-    _aten.silu_backward.grad_input(grad, z, grad_input=grad)
+    return record
 
 
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(None, None, nn.Identity),
-    "logistic": Activation(torch.sigmoid, _logistic_backward, nn.Sigmoid),
-    "tanh": Activation(torch.tanh, _tanh_backward, nn.Tanh),
-    "relu": Activation(partial(torch.clamp_min, min=0), _relu_backward, nn.ReLU),
+    "logistic": Activation(
+        torch.sigmoid, _derivative(_aten.sigmoid_backward.grad_input), nn.Sigmoid
+    ),
+    "tanh": Activation(torch.tanh, _derivative(_aten.tanh_backward.grad_input), nn.Tanh),
+    "relu": Activation(
+        partial(torch.clamp_min, min=0),
+        _derivative(_aten.threshold_backward.grad_input, 0),
+        nn.ReLU,
+    ),
     "leaky_relu": Activation(
-        partial(_aten.leaky_relu.out, negative_slope=_LEAKY_SLOPE),
-        _leaky_relu_backward,
+        partial(_kernel(_aten.leaky_relu.out), negative_slope=_LEAKY_SLOPE),
+        _derivative(_aten.leaky_relu_backward.grad_input, _LEAKY_SLOPE, True),
         partial(nn.LeakyReLU, _LEAKY_SLOPE),
     ),
-    "elu": Activation(_aten.elu.out, _elu_backward, nn.ELU),
-    "softplus": Activation(_aten.softplus.out, _softplus_backward, nn.Softplus, True),
-    "gelu": Activation(_aten.gelu.out, _gelu_backward, nn.GELU, True),
-    "silu": Activation(_aten.silu.out, _silu_backward, nn.SiLU, True),
+    "elu": Activation(
+        _kernel(_aten.elu.out),
+        _derivative(_aten.elu_backward.grad_input, 1.0, 1.0, 1.0, True, saved_last=True),
+        nn.ELU,
+    ),
+    "softplus": Activation(
+        _kernel(_aten.softplus.out),
+        _derivative(_aten.softplus_backward.grad_input, 1.0, 20.0),
+        nn.Softplus,
+        needs_input=True,
+    ),
+    "gelu": Activation(
+        _kernel(_aten.gelu.out),
+        _derivative(_aten.gelu_backward.grad_input),
+        nn.GELU,
+        needs_input=True,
+    ),
+    "silu": Activation(
+        _kernel(_aten.silu.out),
+        _derivative(_aten.silu_backward.grad_input),
+        nn.SiLU,
+        needs_input=True,
+    ),
 }

@@ -7,17 +7,16 @@ rows. Autograd through the module of the same parameters is the oracle in the te
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from ._activations import ACTIVATIONS, Activation
+from ._activations import ACTIVATIONS, Activation, Operation
 from ._dense import DenseAutoencoder
 from ._noise import dropout_mask, mix
 
-Tape = list[Callable[[], object]]
+Tape = list[Operation]
 
 
 class DensePasses:
@@ -150,7 +149,7 @@ class DensePasses:
         drops = hidden and self.network.dropout > 0
         a = self._buffer(width) if drops else node
         z = self._buffer(width) if activation.needs_input else a
-        self._forward.append(partial(torch.bmm, source, block, out=z))
+        self._forward.append(_product(source, block, out=z))
         if activation.forward is not None:
             self._forward.append(partial(activation.forward, z, out=a))
         backward: Tape = []
@@ -161,13 +160,20 @@ class DensePasses:
             backward.append(partial(delta.mul_, mask))
         if activation.backward is not None:
             saved = z if activation.needs_input else a
-            backward.append(partial(activation.backward, delta, saved))
+            backward.append(activation.backward(delta, saved))
         if self._grads is not None:
-            backward.append(partial(torch.bmm, source.mT, delta, out=self._grads[name]))
+            backward.append(_product(source.mT, delta, out=self._grads[name]))
         if target is not None:
             weight = block[:, : target.shape[-1]].mT
             if accumulate:
                 backward.append(partial(target.baddbmm_, delta, weight))
             else:
-                backward.append(partial(torch.bmm, delta, weight, out=target))
+                backward.append(_product(delta, weight, out=target))
         self._backward.extend(reversed(backward))  # the whole tape is turned round at the end
+
+
+def _product(a: Tensor, b: Tensor, *, out: Tensor) -> Operation:
+    """Operation that writes the product of `a` and `b`, model by model, into `out`."""
+    if out.shape[0] == 1:  # `bmm` takes a slower way into memory with gaps
+        return partial(torch.mm, a[0], b[0], out=out[0])
+    return partial(torch.bmm, a, b, out=out)
