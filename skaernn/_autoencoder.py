@@ -10,7 +10,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 
-from ._compat import Interval, StrOptions, fit_context
+from ._compat import Interval, RealNotInt, StrOptions, fit_context
 from ._design import Design, check_combinations, design, largest_network, resolve_scaling
 from ._device import threads_for
 from ._estimator import NeuralEstimator, fitting
@@ -24,6 +24,7 @@ from ._validation import (
     check_memory,
     check_rows,
     check_unit_interval,
+    check_validation_arguments,
     check_weights,
     to_tensor,
 )
@@ -145,8 +146,8 @@ class AutoencoderTransformer(
     explained_variance_ratio_ : ndarray of shape (n_components_,) or None
         Share of the (scaled) variance along each principal component; None where nothing needed
         them.
-    code_mean_, code_covariance_ : ndarray of shape (n_components_,) and (n_components_, n_components_)
-        Of the codes of the training rows (of 2048 of them, if there are more).
+    code_mean_, code_covariance_ : ndarray of shape (n_components_,) or its square
+        Moments of the codes of the training rows (of 2048 of them, if there are more).
     n_iter_ : int
         Epochs run.
     loss_, best_loss_ : float
@@ -169,7 +170,6 @@ class AutoencoderTransformer(
     See Also
     --------
     sklearn.decomposition.PCA : The linear optimum, from which this estimator starts.
-    sklearn.neural_network.MLPRegressor : The same engine's manners, for regression.
 
     Notes
     -----
@@ -208,7 +208,7 @@ class AutoencoderTransformer(
         **NeuralEstimator._parameter_constraints,
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
         ],
         "hidden_layer_sizes": [LayerSizes()],
         "activation": [StrOptions(set(ACTIVATIONS))],
@@ -353,6 +353,7 @@ class AutoencoderTransformer(
         resume = (incremental or self.warm_start) and hasattr(self, "module_")
         self._check_solver()
         check_combinations(self)
+        check_validation_arguments(self.early_stopping, X_val, sample_weight_val)
         if resume:
             self._check_continuable()
         X = check_rows(self, X, reset=not resume)
@@ -361,6 +362,7 @@ class AutoencoderTransformer(
         device, dtype = self._device_and_dtype(X)
         largest = largest_network(self, X.shape[1])
         check_memory(largest.layout.size, dtype, largest.sides["encoder"])
+        split = self.early_stopping and X_val is None
         seed = self._seed if resume and incremental else self._draw_seed()
         rows, held_out = make_rows(
             X,
@@ -370,7 +372,7 @@ class AutoencoderTransformer(
             keyed=self.dropout > 0,
             batch_size=self._most_batch_rows(),
             shuffle=self.shuffle,
-            validation=self._split(X_val, sample_weight_val, seed),
+            validation=(self.validation_fraction, seed) if split else None,
         )
         if X_val is not None:
             held_out = self._validation_rows(X_val, sample_weight_val, device, dtype)
@@ -411,17 +413,6 @@ class AutoencoderTransformer(
             check_unit_interval(X, self.loss)
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
-
-    def _split(self, X_val, sample_weight_val, seed: int) -> tuple[float, int] | None:
-        """What share of the rows to hold out for early stopping, and by which seed."""
-        if X_val is not None and not self.early_stopping:
-            raise ValueError(
-                "X_val was passed to fit, but early_stopping is False, so that nothing would be "
-                "done with it. Set early_stopping=True, or leave X_val out."
-            )
-        if sample_weight_val is not None and X_val is None:
-            raise ValueError("sample_weight_val was passed to fit without X_val.")
-        return (self.validation_fraction, seed) if self.early_stopping and X_val is None else None
 
     def _validation_rows(self, X_val, sample_weight_val, device, dtype):
         X_val = check_rows(self, X_val, reset=False)

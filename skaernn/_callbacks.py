@@ -55,5 +55,5 @@ def _say(state: TrainingState) -> bool:
     line = f"Iteration {state.epoch}, loss = {state.loss_curve[-1]:.8f}"
     if state.validation_scores:
         line += f"\nValidation score: {state.validation_scores[-1]:f}"
-    print(line)  # noqa: T201 - verbose asks for it
+    print(line)
     return False

@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     InvalidParameterError,
+    RealNotInt,
     StrOptions,
 )
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -25,6 +26,7 @@ __all__ = [
     "Constraint",
     "Interval",
     "InvalidParameterError",
+    "RealNotInt",
     "StrOptions",
     "check_sample_weight",
     "fit_context",

@@ -214,7 +214,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 )
         elif self.verbose and state.reason == "plateau":
             what = "Validation score" if self.early_stopping else "Training loss"
-            print(  # noqa: T201 - verbose asks for it
+            print(
                 f"{what} did not improve more than tol={self.tol:f} for "
                 f"{self.n_iter_no_change} consecutive epochs. Stopping."
             )

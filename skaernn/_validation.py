@@ -142,6 +142,17 @@ def _too_large_refused(name: str):
         ) from error
 
 
+def check_validation_arguments(early_stopping: bool, X_val, sample_weight_val) -> None:
+    """Refuse validation rows that nothing would be done with."""
+    if X_val is not None and not early_stopping:
+        raise ValueError(
+            "X_val was passed to fit, but early_stopping is False, so that nothing would be done "
+            "with it. Set early_stopping=True, or leave X_val out."
+        )
+    if sample_weight_val is not None and X_val is None:
+        raise ValueError("sample_weight_val was passed to fit without X_val.")
+
+
 def check_unit_interval(X: np.ndarray, loss: str) -> None:
     """Refuse values outside [0, 1], which `loss` has no meaning for."""
     low, high = X.min(), X.max()
