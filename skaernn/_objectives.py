@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -170,11 +171,12 @@ class DenseObjective:
         rows = self.rows if n_rows is None else self.rows.some(n_rows)
         everything = Batch(rows.index, rows.weight, None, 0)
         total, count = 0.0, 0.0
+        network = replace(self.network, dropout=0.0)
         bound: dict[int, _Bound] = {}
         for part in everything.split(1024):
             n = part.index.shape[0]
             if n not in bound:
-                bound[n] = _Bound(self, theta, None, n)
+                bound[n] = _Bound(self, network, theta, None, n)
             total += float(bound[n].value(part)[0, 0])
             count += n if part.weight is None else float(part.weight.sum())
         return total / count
@@ -183,7 +185,7 @@ class DenseObjective:
         key = (id(theta), id(grad), n_rows)  # what is bound keeps both alive
         bound = self._bound.get(key)
         if bound is None:
-            bound = self._bound[key] = _Bound(self, theta, grad, n_rows)
+            bound = self._bound[key] = _Bound(self, self.network, theta, grad, n_rows)
         return bound
 
     def _zeros(self) -> Tensor:
@@ -195,10 +197,17 @@ class DenseObjective:
 class _Bound:
     """An objective's work on batches of one size, in buffers of its own."""
 
-    def __init__(self, objective: DenseObjective, theta: Tensor, grad: Tensor | None, n_rows: int):
+    def __init__(
+        self,
+        objective: DenseObjective,
+        network: DenseAutoencoder,
+        theta: Tensor,
+        grad: Tensor | None,
+        n_rows: int,
+    ):
         self._objective, self._kept = objective, (theta, grad)
         self._passes = DensePasses(
-            objective.network, theta, grad, n_rows, linear_output=objective._linear_output
+            network, theta, grad, n_rows, linear_output=objective._linear_output
         )
         self._sums = theta.new_zeros(len(theta), 3)
         self._sums[:, 1] = n_rows

@@ -96,8 +96,10 @@ def check_rows(estimator, X, *, reset: bool, name: str = "X") -> np.ndarray:
     """
     X = to_array_like(X, name)
     with _too_large_refused(name):
-        rows = check_array(X, dtype=FLOATS, estimator=estimator, input_name=name)
+        rows = check_array(X, dtype=_floats(X), estimator=estimator, input_name=name)
     validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if not reset:
+        _check_fits_network(rows, estimator, name)
     return rows
 
 
@@ -105,13 +107,14 @@ def check_codes(estimator, X) -> np.ndarray:
     """Codes as a finite float array of shape (n_samples, n_components_)."""
     X = to_array_like(X)
     with _too_large_refused("X"):
-        codes = check_array(X, dtype=FLOATS, estimator=estimator, input_name="X")
+        codes = check_array(X, dtype=_floats(X), estimator=estimator, input_name="X")
     expected = estimator.n_components_
     if codes.shape[1] != expected:
         raise ValueError(
             f"X has {codes.shape[1]} columns, but inverse_transform of "
             f"{type(estimator).__name__} expected {expected} components."
         )
+    _check_fits_network(codes, estimator, "X")
     return codes
 
 
@@ -128,6 +131,12 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
         weights = np.full(len(X), weights)
     with _too_large_refused(name):
         return check_sample_weight(weights, X)
+
+
+def _floats(X) -> list:
+    """What X may be; scikit-learn does not see the dtypes of a polars frame."""
+    single = hasattr(X, "columns") and {str(dtype) for dtype in X.dtypes} == {"Float32"}
+    return FLOATS[1:] if single else FLOATS
 
 
 @contextmanager
@@ -182,11 +191,17 @@ class _Readable:
         self.__array_interface__ = interface
 
 
-def check_fits_dtype(X: np.ndarray, dtype: torch.dtype) -> None:
+def check_fits_dtype(X: np.ndarray, dtype: torch.dtype, name: str = "X") -> None:
     """Refuse values that `dtype` cannot hold."""
-    largest = torch.finfo(dtype).max
-    if X.dtype == np.float64 and dtype == torch.float32 and np.abs(X).max() > largest:
-        raise ValueError("Input X contains a value too large for dtype('float32').")
+    narrower = X.dtype == np.float64 and dtype == torch.float32
+    if narrower and max(X.max(), -X.min()) > torch.finfo(dtype).max:
+        raise ValueError(f"Input {name} contains a value too large for dtype('float32').")
+
+
+def _check_fits_network(X: np.ndarray, estimator, name: str) -> None:
+    """As above, for the network that is there; validation rows of a first fit come before it."""
+    if hasattr(estimator, "module_"):
+        check_fits_dtype(X, next(estimator.module_.parameters()).dtype, name)
 
 
 def check_memory(n_parameters: int, dtype: torch.dtype, layer_sizes) -> None:
