@@ -135,9 +135,13 @@ class ReconstructionMixin:
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
         normal = check_random_state(random_state).standard_normal((n_samples, self.n_components_))
-        variances, axes = torch.linalg.eigh(torch.from_numpy(self.code_covariance_).double())
+        variances, axes = torch.linalg.eigh(
+            torch.tensor(self.code_covariance_, dtype=torch.float64)
+        )
         root = axes * variances.clamp(min=0).sqrt()
-        codes = torch.from_numpy(normal) @ root.T + torch.from_numpy(self.code_mean_).double()
+        codes = torch.from_numpy(normal) @ root.T + torch.tensor(
+            self.code_mean_, dtype=torch.float64
+        )
         codes = codes.numpy().astype(self.code_mean_.dtype)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 

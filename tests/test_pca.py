@@ -23,6 +23,7 @@ def pca_error(X, n_components, weight=None):
 
 
 def total_variance(X):
+    X = X.astype(np.float64)
     unit = max(np.abs(X).max(), 1e-300)
     return np.var(X / unit, axis=0, dtype=np.float64).mean() * unit**2
 
