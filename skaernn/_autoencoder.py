@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.metaestimators import available_if
 
 from ._compat import Interval, RealNotInt, StrOptions, fit_context
@@ -32,7 +32,7 @@ from .networks import ACTIVATIONS
 
 
 class AutoencoderTransformer(
-    ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, TransformerMixin, NeuralEstimator
+    ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, NeuralEstimator
 ):
     r"""Dimensionality reduction by an autoencoder that starts at PCA.
 
@@ -395,7 +395,7 @@ class AutoencoderTransformer(
                 held_out = held_out.scaled(plan.rows.mean, plan.rows.scale)
                 validation = DenseObjective(network, loss, held_out)
             state = self._state(objective, seed, resume=resume, incremental=incremental)
-            if validation is not None and (resume or network.linear_path):
+            if validation is not None:
                 state.best_loss = validation.evaluate(state.theta)
             self._course(
                 objective,
@@ -415,8 +415,9 @@ class AutoencoderTransformer(
             check_fits_dtype(X, torch.float32)
 
     def _validation_rows(self, X_val, sample_weight_val, device, dtype):
-        X_val = check_rows(self, X_val, reset=False)
+        X_val = check_rows(self, X_val, reset=False, name="X_val")
         self._check_values(X_val)
+        check_fits_dtype(X_val, dtype, "X_val")
         weight = check_weights(sample_weight_val, X_val)
         return make_rows(X_val, to_tensor(X_val, device), weight, dtype)[0]
 

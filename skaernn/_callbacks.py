@@ -8,8 +8,8 @@ from ._training import TrainingState
 
 
 @contextmanager
-def reporter(estimator, max_iter: int, attributes, X, metadata):
-    """Context with the function that `train` calls after each epoch, or None.
+def reporting(estimator, max_iter: int, attributes, X, metadata):
+    """Context with the reporter that `train` tells of each epoch, or None.
 
     Parameters
     ----------
@@ -25,35 +25,53 @@ def reporter(estimator, max_iter: int, attributes, X, metadata):
         Such as sample weights.
     """
     if not getattr(estimator, "_skl_callbacks", None):
-        yield _say if estimator.verbose else None
+        yield Printer() if estimator.verbose else None
         return
     data = {"estimator": estimator, "X": X, "y": X, "metadata": metadata}
     root = estimator._init_callback_context(max_subtasks=max_iter)
     root.call_on_fit_task_begin(**data)
-    epochs = [root.subcontext(task_name="epoch").call_on_fit_task_begin(**data)]
-    last: list[TrainingState] = []
+    reporter = CallbackReporter(root, data, attributes)
+    yield reporter
+    root.call_on_fit_task_end(**data, reconstruction_attributes=reporter.attributes)
 
-    def report(state: TrainingState) -> bool:
-        last[:] = [state]
-        if estimator.verbose:
-            _say(state)
-        stop = epochs[-1].call_on_fit_task_end(
-            **data, reconstruction_attributes=lambda: attributes(state)
+
+class Printer:
+    """Prints epochs in MLPRegressor's words."""
+
+    def begin(self) -> None:
+        """Say nothing yet."""
+
+    def end(self, state: TrainingState) -> bool:
+        """Print the loss, and the validation score if there is one."""
+        print(f"Iteration {state.epoch}, loss = {state.loss_curve[-1]:.8f}")
+        if state.validation_scores:
+            print(f"Validation score: {state.validation_scores[-1]:f}")
+        return False
+
+
+class CallbackReporter:
+    """Calls scikit-learn's callbacks, and prints if that is asked for, too."""
+
+    def __init__(self, root, data: dict, attributes):
+        self._root, self._data, self._make = root, data, attributes
+        self._printer = Printer() if data["estimator"].verbose else None
+        self._epoch = None
+        self._state: TrainingState | None = None
+
+    def attributes(self) -> dict | None:
+        """Fitted attributes as of the last epoch."""
+        return None if self._state is None else self._make(self._state)
+
+    def begin(self) -> None:
+        """Open a task for the epoch."""
+        self._epoch = self._root.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._data)
+
+    def end(self, state: TrainingState) -> bool:
+        """Close the epoch's task."""
+        self._state = state
+        if self._printer is not None:
+            self._printer.end(state)
+        return self._epoch.call_on_fit_task_end(
+            **self._data, reconstruction_attributes=self.attributes
         )
-        if not stop and len(epochs) < max_iter:
-            epochs.append(root.subcontext(task_name="epoch").call_on_fit_task_begin(**data))
-        return stop
-
-    yield report
-    root.call_on_fit_task_end(
-        **data, reconstruction_attributes=(lambda: attributes(last[0])) if last else None
-    )
-
-
-def _say(state: TrainingState) -> bool:
-    """Print an epoch in MLPRegressor's words."""
-    line = f"Iteration {state.epoch}, loss = {state.loss_curve[-1]:.8f}"
-    if state.validation_scores:
-        line += f"\nValidation score: {state.validation_scores[-1]:f}"
-    print(line)
-    return False

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from ._callbacks import reporter
+from ._callbacks import reporting
 from ._compat import CallbackSupportMixin, Interval, StrOptions
 from ._device import resolve_device
 from ._solvers import SCHEDULES, SOLVERS
@@ -122,7 +122,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Rows of a batch, if there are that many."""
         if self.solver == "lbfgs":
             return sys.maxsize
-        return 200 if self.batch_size == "auto" else self.batch_size
+        return 200 if self.batch_size == "auto" else int(self.batch_size)
 
     def _state(self, objective, seed: int, *, resume: bool, incremental: bool) -> TrainingState:
         """Where training starts: at random, at PCA, at the weights there are."""
@@ -163,9 +163,9 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             if incremental and state.reason != "diverged":
                 self._slots = state.slots
 
-        with reporter(
+        with reporting(
             self, max_iter, lambda now: self._attributes(objective, now), X, metadata
-        ) as report:
+        ) as reporter:
             try:
                 train(
                     objective,
@@ -177,7 +177,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     ),
                     plateau=None if incremental else self._plateau(),
                     validation=validation,
-                    report=report,
+                    reporter=reporter,
                 )
             except BaseException:
                 if state.step:
@@ -222,7 +222,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _training_attributes(self, objective, state: TrainingState) -> dict:
         """Fitted attributes that every estimator has; meanings follow MLPRegressor."""
         curve, scores = list(state.loss_curve), list(state.validation_scores)
-        validated = bool(scores)
+        validated = self.early_stopping
         loss = curve[-1] if curve else objective.evaluate(state.theta)
         return {
             "n_iter_": state.epoch,

@@ -12,8 +12,7 @@ from torch import Tensor
 from ._losses import Loss
 from ._principal import PrincipalComponents
 from ._rows import Rows
-from .networks import AutoencoderModule, DenseAutoencoder, DensePasses
-from .networks._noise import mix
+from .networks import AutoencoderModule, DenseAutoencoder, DensePasses, mix
 
 _CHUNK = 8192  # rows that go through the network at once
 

@@ -89,7 +89,7 @@ class PrincipalComponents:
 
     def discarded(self, n: int) -> float:
         """Variance left out by the first `n` components: PCA's squared error per row."""
-        return float(self.variances[n:].sum() * self.unit**2)
+        return float(self.variances[n:].sum()) * self.unit * self.unit  # may be infinite
 
 
 def principal_components(rows: Rows) -> PrincipalComponents:

@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,7 +20,7 @@ from .networks import AutoencoderModule
 _CODE_SAMPLE = 2048  # rows from which the moments of the codes are estimated
 
 
-class ReconstructionMixin:
+class ReconstructionMixin(TransformerMixin):
     """Methods of a fitted autoencoder: there, back, how well, and new rows."""
 
     def transform(self, X):
@@ -132,9 +133,11 @@ class ReconstructionMixin:
         X : ndarray of shape (n_samples, n_features_in_)
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
+        if not isinstance(n_samples, Integral) or n_samples is True or n_samples < 1:
             raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
-        normal = check_random_state(random_state).standard_normal((n_samples, self.n_components_))
+        normal = check_random_state(random_state).standard_normal(
+            (int(n_samples), self.n_components_)
+        )
         variances, axes = torch.linalg.eigh(
             torch.tensor(self.code_covariance_, dtype=torch.float64)
         )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .networks._noise import mix
+from .networks import mix
 
 MERGED_ROWS = 10_000
 _BLOCK = 1 << 20  # elements hashed at a time

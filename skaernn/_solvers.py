@@ -85,7 +85,8 @@ class SGD:
             state.slots["velocity"] = torch.zeros_like(state.theta)
         velocity = state.slots["velocity"]
         velocity.mul_(self.momentum).addcdiv_(state.grad, sums[:, 1:2])
-        state.theta.add_(velocity, alpha=-learning_rate)
+        rate = min(learning_rate, torch.finfo(state.theta.dtype).max)  # torch takes no more
+        state.theta.add_(velocity, alpha=-rate)
         return sums
 
 

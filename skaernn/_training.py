@@ -47,6 +47,16 @@ class Objective(Protocol):
         """Mean loss over all rows, or about `n_rows` of them, without noise and penalty."""
 
 
+class Reporter(Protocol):
+    """Who is told of the epochs."""
+
+    def begin(self) -> None:
+        """An epoch begins."""
+
+    def end(self, state: TrainingState) -> bool:
+        """An epoch has ended; true stops training."""
+
+
 @dataclass
 class TrainingState:
     """All that training changes: what partial_fit, warm start and resuming need.
@@ -125,7 +135,7 @@ def train(
     learning_rate: Callable[[int], float],
     plateau: Plateau | None = None,
     validation: Objective | None = None,
-    report: Callable[[TrainingState], bool] | None = None,
+    reporter: Reporter | None = None,
 ) -> None:
     """Train `state` in place for `max_iter` epochs, or until something says stop.
 
@@ -142,9 +152,8 @@ def train(
         When to stop early: by the validation loss if there is one, else by the training loss.
     validation : Objective or None
         Evaluated after each epoch.
-    report : callable or None
-        Called with the state after each epoch; true stops. What it raises is raised, and leaves
-        the state usable.
+    reporter : Reporter or None
+        Told of every epoch. What it raises is raised, and leaves the state usable.
     """
     theta, grad = state.theta, state.grad
     totals = theta.new_zeros(len(theta), 3)
@@ -161,6 +170,8 @@ def train(
 
     try:
         for _ in range(max_iter):
+            if reporter is not None:
+                reporter.begin()
             rate = learning_rate(state.epoch)
             totals.zero_()
             if looks_back:
@@ -170,10 +181,12 @@ def train(
                 state.step += 1
             data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
             loss = (data + penalty) / count
-            if not math.isfinite(loss):
+            monitored = data / count
+            if validation is not None and math.isfinite(loss):
+                monitored = validation.evaluate(theta)
+            if not (math.isfinite(loss) and math.isfinite(monitored)):
                 state.reason = "diverged"
                 break
-            monitored = data / count if validation is None else validation.evaluate(theta)
             state.epoch += 1
             state.seen += round(count)
             state.loss_curve.append(loss)
@@ -186,7 +199,7 @@ def train(
                     state.best_theta, candidate = candidate, state.best_theta
                 else:
                     state.best_theta.copy_(theta)
-            stopped = report is not None and report(state)
+            stopped = reporter is not None and reporter.end(state)
             if state.converged:
                 state.reason = "converged"
             elif plateau is not None and plateau.reached(state, loss):

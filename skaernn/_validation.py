@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_array
 
-from ._compat import Constraint, check_sample_weight, validate_data
+from ._compat import Constraint, check_feature_names, check_n_features, check_sample_weight
 from ._device import DEVICE_TYPES
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
@@ -95,9 +95,10 @@ def check_rows(estimator, X, *, reset: bool, name: str = "X") -> np.ndarray:
         For wrong shapes, missing or infinite values, text.
     """
     X = to_array_like(X, name)
+    check_feature_names(estimator, X, reset=reset)
     with _too_large_refused(name):
         rows = check_array(X, dtype=_floats(X), estimator=estimator, input_name=name)
-    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    check_n_features(estimator, rows, reset=reset)
     if not reset:
         _check_fits_network(rows, estimator, name)
     return rows

@@ -8,6 +8,7 @@ how a batch goes forward and backward through preallocated buffers, and how to b
 from ._activations import ACTIVATIONS
 from ._dense import DenseAutoencoder
 from ._modules import AutoencoderModule
+from ._noise import mix
 from ._passes import DensePasses
 
-__all__ = ["ACTIVATIONS", "AutoencoderModule", "DenseAutoencoder", "DensePasses"]
+__all__ = ["ACTIVATIONS", "AutoencoderModule", "DenseAutoencoder", "DensePasses", "mix"]
