@@ -103,16 +103,16 @@ class Rows:
 def content_hash(X: np.ndarray) -> np.ndarray:
     """A 64-bit hash of the bytes of each row of `X` (n, F), with -0.0 read as 0.0."""
     n_samples, n_features = X.shape
-    word = np.uint32 if X.dtype == np.float32 else np.uint64
-    constants = np.random.default_rng(n_features).integers(
-        1, 2**63, size=n_features, dtype=np.uint64
-    )
+    n_bytes = n_features * X.itemsize
+    word = np.uint64 if n_bytes % 8 == 0 else np.uint32
+    n_words = n_bytes // word().itemsize
+    constants = np.random.default_rng(n_words).integers(1, 2**63, size=n_words, dtype=np.uint64)
     constants |= np.uint64(1)
     hashes = np.empty(n_samples, dtype=np.uint64)
     size = max(1, _BLOCK // max(1, n_features))
     for start in range(0, n_samples, size):
         bits = np.ascontiguousarray(X[start : start + size] + X.dtype.type(0)).view(word)
-        bits = bits.astype(np.uint64)
+        bits = bits.astype(np.uint64, copy=False)
         # fold the high half down first: small integers have only zeros below
         bits ^= bits >> np.uint64(32)
         bits *= constants
