@@ -116,6 +116,9 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         return device, dtype
 
     def _draw_seed(self) -> int:
+        """The fit's seed: an int as it is, else one integer of the generator named."""
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _most_batch_rows(self) -> int:

@@ -90,8 +90,7 @@ class Rows:
         """At most `n` of the rows, evenly spaced."""
         if len(self) <= n:
             return self
-        step = (len(self) - 1) / (n - 1)
-        chosen = torch.arange(n, device=self.index.device).mul(step).long()
+        chosen = torch.arange(n, device=self.index.device) * (len(self) - 1) // (n - 1)
         return replace(
             self,
             index=self.index[chosen],
@@ -106,17 +105,17 @@ def content_hash(X: np.ndarray) -> np.ndarray:
     n_bytes = n_features * X.itemsize
     word = np.uint64 if n_bytes % 8 == 0 else np.uint32
     n_words = n_bytes // word().itemsize
-    constants = np.random.default_rng(n_words).integers(1, 2**63, size=n_words, dtype=np.uint64)
-    constants |= np.uint64(1)
+    columns = np.random.default_rng(n_words).integers(2**63, size=n_words, dtype=np.uint64)
     hashes = np.empty(n_samples, dtype=np.uint64)
     size = max(1, _BLOCK // max(1, n_features))
     for start in range(0, n_samples, size):
-        bits = np.ascontiguousarray(X[start : start + size] + X.dtype.type(0)).view(word)
-        bits = bits.astype(np.uint64, copy=False)
-        # fold the high half down first: small integers have only zeros below
-        bits ^= bits >> np.uint64(32)
-        bits *= constants
-        bits ^= bits >> np.uint64(29)
+        words = np.ascontiguousarray(X[start : start + size] + X.dtype.type(0)).view(word)
+        bits = words + columns
+        # SplitMix64's finaliser, whole: floats of small integers are mostly zeros
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            bits ^= bits >> np.uint64(shift)
+            bits *= np.uint64(factor)
+        bits ^= bits >> np.uint64(31)
         hashes[start : start + size] = bits.sum(axis=1, dtype=np.uint64)
     hashes *= np.uint64(0xBF58476D1CE4E5B9)
     hashes ^= hashes >> np.uint64(31)
@@ -129,15 +128,22 @@ def _merge(X: np.ndarray, index: np.ndarray, weight: np.ndarray, hashes: np.ndar
     Weights of equal rows are added from the smallest up, whatever order they came in.
     """
     order = np.lexsort((weight, hashes))
+    same = _same_as_next(X, index[order], hashes[order])
+    if same is None:  # different rows of one hash: sort by content as well
+        order = np.lexsort((weight, *X[index].T, hashes))
+        same = (X[index[order][1:]] == X[index[order][:-1]]).all(axis=1)
     index, weight, hashes = index[order], weight[order], hashes[order]
-    same = hashes[1:] == hashes[:-1]
-    if not same.any():
-        return index, weight, hashes
-    candidates = np.flatnonzero(same)
-    equal = (X[index[candidates]] == X[index[candidates + 1]]).all(axis=1)
-    same[candidates] = equal
     first = np.flatnonzero(np.r_[True, ~same])
     return np.minimum.reduceat(index, first), np.add.reduceat(weight, first), hashes[first]
+
+
+def _same_as_next(X: np.ndarray, index: np.ndarray, hashes: np.ndarray) -> np.ndarray | None:
+    """Which of the rows `index`, sorted by hash, equal the next; None if a hash misleads."""
+    same = hashes[1:] == hashes[:-1]
+    candidates = np.flatnonzero(same)
+    if (X[index[candidates]] != X[index[candidates + 1]]).any():
+        return None
+    return same
 
 
 def make_rows(

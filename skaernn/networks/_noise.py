@@ -62,10 +62,13 @@ def uniform(keys: Tensor, salt: int, width: int) -> Tensor:
     return _logical_shift(x, 40).to(torch.float32) * 2.0**-24
 
 
-def dropout_mask(keys: Tensor, salt: int, width: int, rate: float) -> Tensor:
+def dropout_mask(
+    keys: Tensor, salt: int, width: int, rate: float, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Mask of shape (B, width): 0 with probability `rate`, else 1 / (1 - rate).
 
     Inverted dropout (Srivastava et al. 2014): the expected activation is unchanged, so nothing
     needs rescaling outside training.
     """
-    return (uniform(keys, salt, width) >= rate) / (1.0 - rate)
+    kept = uniform(keys, salt, width) >= rate
+    return kept.to(dtype).mul_(1.0 / (1.0 - rate))

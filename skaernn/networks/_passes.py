@@ -87,8 +87,8 @@ class DensePasses:
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the rows whose content hashes are `keys` (B,)."""
         for i, mask in enumerate(self._masks):
-            salt = mix(seed, epoch, i)
-            mask.copy_(dropout_mask(keys, salt, mask.shape[-1], self.network.dropout))
+            salt, width = mix(seed, epoch, i), mask.shape[-1]
+            mask.copy_(dropout_mask(keys, salt, width, self.network.dropout, mask.dtype))
 
     def _buffer(self, width: int, ones: bool = False) -> Tensor:
         """Memory (K, B, width), with a column of ones behind it if `ones`."""
