@@ -397,7 +397,7 @@ class AutoencoderTransformer(
             state = self._state(objective, seed, resume=resume, incremental=incremental)
             if validation is not None:
                 state.best_loss = validation.evaluate(state.theta)
-            self._course(
+            self._run(
                 objective,
                 validation,
                 state,

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ._callbacks import reporting
-from ._compat import CallbackSupportMixin, Interval, StrOptions
+from ._compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
 from ._device import resolve_device
 from ._solvers import SCHEDULES, SOLVERS
 from ._training import Plateau, TrainingState, settle, train
@@ -77,7 +77,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _validate_params(self):
         if isinstance(self.learning_rate, str):
-            raise ValueError(
+            raise InvalidParameterError(
                 f"learning_rate={self.learning_rate!r} is not a number; how the rate changes from "
                 f"epoch to epoch is the parameter schedule, one of {sorted(SCHEDULES)}."
             )
@@ -142,8 +142,8 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 state.slots[name] = slot.to(state.theta.device, like.dtype, copy=True)
         return state
 
-    def _course(
-        self, objective, validation, state, *, keep_best, start_loss, incremental, X, metadata=None
+    def _run(
+        self, objective, validation, state, *, keep_best, start_loss, incremental, X, metadata
     ):
         """Train, and leave what training is to leave.
 
