@@ -1,0 +1,16 @@
+"""Settings that must stand before anything is imported."""
+
+import os
+
+# Read by scipy when it is imported; without it one common check is skipped.
+os.environ["SCIPY_ARRAY_API"] = "1"
+
+from importlib.util import find_spec
+
+import torch
+
+# torch says many warnings once in a process, so that one test would hide them from the others.
+torch.set_warn_always(True)
+
+# Callbacks came with scikit-learn 1.9. That they are absent before is tested in test_routing.py.
+collect_ignore = [] if find_spec("sklearn.callback") else ["test_callbacks.py"]
