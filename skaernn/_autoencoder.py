@@ -327,7 +327,7 @@ class AutoencoderTransformer(
             self._fit(X, sample_weight, X_val, sample_weight_val)
         return self
 
-    @available_if(lambda self: self._can_partial_fit())
+    @available_if(NeuralEstimator._can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """One more epoch, over the rows of X, at a constant learning rate.
@@ -360,8 +360,8 @@ class AutoencoderTransformer(
         weight = check_weights(sample_weight, X)
         self._check_values(X)
         device, dtype = self._device_and_dtype(X)
-        largest = largest_network(self, X.shape[1])
-        check_memory(largest.layout.size, dtype, largest.sides["encoder"])
+        largest = largest_network(self, *X.shape)
+        check_memory(largest.layout.size, dtype, device, largest.sides["encoder"])
         split = self.early_stopping and X_val is None
         seed = self._seed if resume and incremental else self._draw_seed()
         rows, held_out = make_rows(
@@ -377,7 +377,8 @@ class AutoencoderTransformer(
         if X_val is not None:
             held_out = self._validation_rows(X_val, sample_weight_val, device, dtype)
         batch_rows = min(self._most_batch_rows(), len(rows))
-        with threads_for(2 * batch_rows * largest.largest_product, device):
+        product = 2 * batch_rows * largest.largest_product
+        with threads_for(product, device), torch.autocast(device.type, enabled=False):
             plan = self._continue(rows) if resume else design(self, rows)
             network, loss = plan.network, LOSSES[self.loss]
             objective = DenseObjective(
@@ -404,8 +405,11 @@ class AutoencoderTransformer(
                 keep_best=network.linear_path and not incremental,
                 start_loss=None if resume else objective.start_loss,
                 incremental=incremental,
-                X=X,
-                metadata=None if weight is None else {"sample_weight": weight},
+                data={  # for callbacks: what an autoencoder is to predict is X
+                    "X": X,
+                    "y": X,
+                    "metadata": None if weight is None else {"sample_weight": weight},
+                },
             )
 
     def _check_values(self, X: np.ndarray) -> None:
@@ -428,7 +432,7 @@ class AutoencoderTransformer(
 
     def _attributes(self, objective, state):
         network, rows, principal = objective.network, objective.rows, objective.principal
-        module = network.module(state.theta[0], rows.mean, rows.scale)
+        module = objective.module(state.theta[0])
         code_mean, code_covariance = code_moments(module, rows)
         ratios = getattr(self, "explained_variance_ratio_", None) if state.resumed else None
         if principal is not None:
@@ -445,13 +449,6 @@ class AutoencoderTransformer(
             "code_covariance_": code_covariance,
             "_network": network,
         }
-
-    @staticmethod
-    def _build_module(network, weights):
-        theta = weights["encoder.network.0.weight"].new_zeros(network.layout.size)
-        module = network.module(theta, weights.get("mean"), weights.get("scale"))
-        module.load_state_dict(weights)
-        return module
 
     @property
     def _n_features_out(self):

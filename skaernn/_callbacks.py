@@ -8,7 +8,7 @@ from ._training import TrainingState
 
 
 @contextmanager
-def reporting(estimator, max_iter: int, attributes, X, metadata):
+def reporting(estimator, max_iter: int, attributes, data: dict):
     """Context with the reporter that `train` tells of each epoch, or None.
 
     Parameters
@@ -19,15 +19,13 @@ def reporting(estimator, max_iter: int, attributes, X, metadata):
         Most epochs there can be.
     attributes : callable
         Makes the fitted attributes of a state, for callbacks that want a fitted estimator.
-    X : ndarray
-        The training rows; what an autoencoder is to predict, too.
-    metadata : dict or None
-        Such as sample weights.
+    data : dict
+        X, y and metadata, as callbacks want them.
     """
     if not getattr(estimator, "_skl_callbacks", None):
         yield Printer() if estimator.verbose else None
         return
-    data = {"estimator": estimator, "X": X, "y": X, "metadata": metadata}
+    data = {"estimator": estimator, **data}
     root = estimator._init_callback_context(max_subtasks=max_iter)
     root.call_on_fit_task_begin(**data)
     reporter = CallbackReporter(root, data, attributes)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._device import exact_inference, precise
+
 # A matrix product of another height may sum in another order; at a fixed height a row's answer
 # does not depend on the rows beside it, down to the last bit.
 _CPU_ROWS, _DEVICE_ROWS = 128, 8192
@@ -18,7 +20,6 @@ def in_chunks(
     X: np.ndarray,
     width: int | None,
     device: torch.device,
-    dtype: np.dtype | None = None,
 ) -> np.ndarray:
     """Apply `function` to the rows of `X`, a fixed number at a time.
 
@@ -30,8 +31,6 @@ def in_chunks(
         float32 or float64, any strides, read only.
     width : int or None
     device : torch.device
-    dtype : numpy dtype or None
-        Of the answer; None: X's.
 
     Returns
     -------
@@ -39,11 +38,11 @@ def in_chunks(
     """
     n_samples = len(X)
     size = _CPU_ROWS if device.type == "cpu" else _DEVICE_ROWS
-    dtype = dtype or X.dtype
-    answer = np.empty(n_samples if width is None else (n_samples, width), dtype=dtype)
-    chunk = np.zeros((size, X.shape[1]), dtype=X.dtype)
+    answer = np.empty(n_samples if width is None else (n_samples, width), dtype=X.dtype)
+    held = np.float32 if precise(device) == torch.float32 else X.dtype
+    chunk = np.zeros((size, X.shape[1]), dtype=held)
     rows = torch.from_numpy(chunk)
-    with torch.inference_mode():
+    with exact_inference(device):
         for start in range(0, n_samples, size):
             stop = min(start + size, n_samples)
             chunk[: stop - start] = X[start:stop]

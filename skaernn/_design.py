@@ -44,12 +44,12 @@ def resolve_scaling(estimator) -> str | None:
     return estimator.scaling
 
 
-def largest_network(estimator, n_features: int) -> DenseAutoencoder:
+def largest_network(estimator, n_samples: int, n_features: int) -> DenseAutoencoder:
     """The largest network there can be, while a share of variance is no number of components."""
     n_components = estimator.n_components
     if not isinstance(n_components, Integral):
-        n_components = n_features
-    hidden = _hidden(estimator)
+        n_components = min(n_samples, n_features)
+    hidden = resolve_hidden(estimator)
     return DenseAutoencoder(n_features, int(n_components), hidden, linear_path=True)
 
 
@@ -77,10 +77,12 @@ def design(estimator, rows: Rows) -> Design:
         principal = principal_components(rows)
     if not isinstance(n_components, Integral):
         n_components = principal.count_for(n_components)
+    if principal is not None:
+        principal = principal.first(int(n_components))
     network = DenseAutoencoder(
         n_features=rows.n_features,
         n_components=int(n_components),
-        hidden_layer_sizes=_hidden(estimator),
+        hidden_layer_sizes=resolve_hidden(estimator),
         activation=estimator.activation,
         code_activation=estimator.code_activation,
         output_activation=output_activation,
@@ -90,7 +92,8 @@ def design(estimator, rows: Rows) -> Design:
     return Design(network, rows, principal)
 
 
-def _hidden(estimator) -> tuple[int, ...]:
+def resolve_hidden(estimator) -> tuple[int, ...]:
+    """`hidden_layer_sizes` as a tuple."""
     sizes = estimator.hidden_layer_sizes
     return (int(sizes),) if isinstance(sizes, Integral) else tuple(int(size) for size in sizes)
 

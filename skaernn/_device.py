@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 from contextlib import contextmanager
 
@@ -38,9 +40,34 @@ def resolve_device(device) -> torch.device:
 def _is_available(device: torch.device) -> bool:
     if device.type == "cpu":
         return True
-    backend = getattr(torch, device.type, None) or getattr(torch.backends, device.type)
-    found = backend.is_available()
-    return found and (device.index is None or device.index < backend.device_count())
+    if device.type == "mps":  # one device, and an older place
+        return torch.backends.mps.is_available() and device.index in (None, 0)
+    backend = getattr(torch, device.type, None)
+    if backend is None or not backend.is_available():
+        return False
+    return device.index is None or device.index < backend.device_count()
+
+
+def precise(device: torch.device) -> torch.dtype:
+    """The most precise floating type that `device` has: float64, but on Apple's GPUs."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+@contextmanager
+def exact_inference(device: torch.device):
+    """Context of `torch.inference_mode` in which no autocast of the caller's is at work."""
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def device_memory(device: torch.device) -> float:
+    """Bytes of memory that `device` has in all; infinite where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def available_devices() -> list[str]:
@@ -52,8 +79,9 @@ class _ThreadLimit:
     """One OpenMP thread while small products run.
 
     Threads that wait for each other at every small product spin, and collapse as soon as another
-    process wants the core. torch's setting is partly the process's, partly the calling thread's,
-    so the count before the first fit is kept until the last one has gone.
+    process wants the core. torch's setting is the calling thread's, and what new threads begin
+    with is the last setting made: so every fit that leaves sets what stood before the first one
+    that came. A thread that first uses torch during somebody's fit begins with one.
     """
 
     def __init__(self):

@@ -18,7 +18,7 @@ from ._callbacks import reporting
 from ._compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
 from ._device import resolve_device
 from ._solvers import SCHEDULES, SOLVERS
-from ._training import Plateau, TrainingState, settle, train
+from ._training import Plateau, TrainingState, finish, train
 from ._validation import Device
 
 _TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -84,24 +84,25 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         super()._validate_params()
 
     def _can_partial_fit(self) -> bool:
-        for name, value in (("early_stopping", True), ("solver", "lbfgs")):
-            if getattr(self, name) == value:
-                raise AttributeError(f"partial_fit is not available with {name}={value!r}.")
+        if self.early_stopping:
+            raise AttributeError("partial_fit is not available with early_stopping=True.")
+        if self.solver in SOLVERS and SOLVERS[self.solver].full_batch:
+            raise AttributeError(f"partial_fit is not available with solver={self.solver!r}.")
         return True
 
     def _check_solver(self) -> None:
         refused = {"early_stopping": self.early_stopping, "dropout": self.dropout}
         for name, value in refused.items():
-            if self.solver == "lbfgs" and value:
+            if SOLVERS[self.solver].full_batch and value:
                 raise ValueError(
-                    f"solver='lbfgs' does not support {name}={value!r}: its line search needs "
-                    "the same loss throughout. Use solver='adam' or 'sgd'."
+                    f"solver={self.solver!r} does not support {name}={value!r}: its line search "
+                    "needs the same loss throughout. Use solver='adam' or 'sgd'."
                 )
 
     def _check_continuable(self) -> None:
         """Refuse to continue weights that belong to another architecture."""
         for name, before in self._fitted_with.items():
-            now = _comparable(getattr(self, name))
+            now = _comparable(name, getattr(self, name))
             if now != before:
                 raise ValueError(
                     f"{name} changed from {before!r} to {now!r} since the last fit, so that its "
@@ -123,7 +124,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _most_batch_rows(self) -> int:
         """Rows of a batch, if there are that many."""
-        if self.solver == "lbfgs":
+        if SOLVERS[self.solver].full_batch:
             return sys.maxsize
         return 200 if self.batch_size == "auto" else int(self.batch_size)
 
@@ -142,9 +143,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 state.slots[name] = slot.to(state.theta.device, like.dtype, copy=True)
         return state
 
-    def _run(
-        self, objective, validation, state, *, keep_best, start_loss, incremental, X, metadata
-    ):
+    def _run(self, objective, validation, state, *, keep_best, start_loss, incremental, data):
         """Train, and leave what training is to leave.
 
         What a callback raises reaches the user after the estimator has been brought up to date.
@@ -154,10 +153,10 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         max_iter = 1 if incremental else self.max_iter
 
         def leave():
-            settle(
+            finish(
                 objective,
                 state,
-                lambda: start,
+                start,
                 keep_best=keep_best,
                 validated=validation is not None,
                 start_loss=start_loss,
@@ -167,7 +166,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 self._slots = state.slots
 
         with reporting(
-            self, max_iter, lambda now: self._attributes(objective, now), X, metadata
+            self, max_iter, lambda now: self._attributes(objective, now), data
         ) as reporter:
             try:
                 train(
@@ -187,35 +186,44 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     leave()
                 raise
             leave()
-        self._say_how_it_ended(state, first, X, incremental)
+        self._report_end(state, data["X"], incremental)
 
     def _plateau(self) -> Plateau | None:
         """The rule that ends a constant schedule, L-BFGS and early stopping; none for tol=0."""
-        applies = self.early_stopping or self.schedule == "constant" or self.solver == "lbfgs"
+        applies = (
+            self.early_stopping or self.schedule == "constant" or SOLVERS[self.solver].full_batch
+        )
         return Plateau(self.tol, self.n_iter_no_change) if applies and self.tol > 0 else None
 
-    def _say_how_it_ended(self, state, first: int, X: np.ndarray, incremental: bool) -> None:
-        if state.reason == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=6)
-        elif state.reason == "diverged":
-            warnings.warn(
+    def _report_end(self, state, X: np.ndarray, incremental: bool) -> None:
+        """Warn of, or with `verbose` print, how training ended."""
+        reason = state.reason
+        annealed = self.schedule == "cosine" and not SOLVERS[self.solver].full_batch
+        if reason == "interrupted":
+            _warn("Training interrupted by user.", UserWarning)
+        elif reason == "diverged":
+            _warn(
                 f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
-                f"{self.learning_rate:g}, largest absolute value of X {np.abs(X).max():.3g}); "
-                "the best finite weights were kept. Lower the learning rate, or scale X.",
+                f"{self.learning_rate:g}, largest absolute value of X "
+                f"{max(X.max(), -X.min()):.3g}); the best finite weights were kept. Lower the "
+                "learning rate, or scale X.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
-        elif state.reason == "max_iter" and not incremental:
-            awaited = self._plateau() is not None
-            annealed = self.schedule == "cosine" and self.solver != "lbfgs"
-            if awaited and not annealed:
-                warnings.warn(
-                    f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                    "converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=6,
-                )
-        elif self.verbose and state.reason == "plateau":
+        elif reason == "worse":
+            _warn(
+                f"Training with learning_rate={self.learning_rate:g} only made the loss worse: "
+                f"{state.loss_curve[-1]:.3g} in the last epoch. The weights that it began with "
+                "were kept, which are those of PCA unless this was a warm start. Lower the "
+                "learning rate.",
+                ConvergenceWarning,
+            )
+        elif reason == "max_iter" and not (incremental or annealed) and self._plateau():
+            _warn(
+                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+            )
+        elif self.verbose and reason == "plateau":
             what = "Validation score" if self.early_stopping else "Training loss"
             print(
                 f"{what} did not improve more than tol={self.tol:f} for "
@@ -235,11 +243,13 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             "best_loss_": None if validated else min(curve, default=loss),
             "validation_scores_": scores if validated else None,
             "best_validation_score_": -state.best_loss if validated else None,
-            "device_": objective.rows.X.device,
+            "device_": state.theta.device,
             "_seed": state.seed,
             "_slots": {},
             "_slots_of": self.solver,
-            "_fitted_with": {n: _comparable(getattr(self, n)) for n in self._architecture},
+            "_fitted_with": {
+                name: _comparable(name, getattr(self, name)) for name in self._architecture
+            },
         }
 
     def __getstate__(self):
@@ -260,15 +270,10 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             except ValueError:  # trained elsewhere; the CPU is everywhere
                 device = torch.device("cpu")
             weights = {name: _to_torch(value, device) for name, value in state["module_"].items()}
-            state["module_"] = self._build_module(state["_network"], weights)
+            state["module_"] = state["_network"].module_from(weights)
             state["device_"] = device
             state["_slots"] = {k: _to_torch(slot, device) for k, slot in state["_slots"].items()}
         super().__setstate__(state)
-
-    @staticmethod
-    @abstractmethod
-    def _build_module(network, weights: dict) -> torch.nn.Module:
-        """The module of a pickled network and its weights."""
 
 
 def _to_torch(array, device: torch.device) -> torch.Tensor:
@@ -276,8 +281,16 @@ def _to_torch(array, device: torch.device) -> torch.Tensor:
     return torch.tensor(np.array(array), device=device)
 
 
-def _comparable(value):
+def _comparable(name: str, value):
     """A parameter value that can be compared and pickled."""
-    if isinstance(value, (list, np.ndarray)):
-        return tuple(value)
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if name == "hidden_layer_sizes":
+        return tuple(np.atleast_1d(value).tolist())
+    return value
+
+
+def _warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called `fit`."""
+    # above this: _report_end, _run, _fit, fit, scikit-learn's wrapper of it, the caller
+    warnings.warn(message, category, stacklevel=7)

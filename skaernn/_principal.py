@@ -6,19 +6,15 @@ Pure torch, because numpy's BLAS threads beside torch's slow a fit down tenfold.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ._device import precise
 from ._rows import Rows
 
 _COVARIANCE_RATIO = 10  # rows per feature from which on the covariance is used, not the rows
-
-
-def precise(device: torch.device) -> torch.dtype:
-    """float64, except where the device has none."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _power_of_two(x: float) -> float:
@@ -44,7 +40,9 @@ def moments(rows: Rows) -> tuple[Tensor, Tensor]:
     # rounding of the mean alone is no spread
     noise = 4 * torch.finfo(rows.X.dtype).eps * mean.abs()
     deviation = torch.where(deviation > noise, deviation, 0.0)
-    return mean * unit, deviation * unit
+    # and a constant feature is its own mean, to the bit
+    constant = rows.X[rows.index[0]].to(dtype)
+    return torch.where(deviation > 0, mean * unit, constant), deviation * unit
 
 
 def global_scale(deviation: Tensor) -> Tensor:
@@ -63,6 +61,7 @@ class PrincipalComponents:
     mean : Tensor of shape (F,)
     components : Tensor of shape (F, R)
         Orthonormal columns, by falling variance; in each the largest entry is positive.
+        After `first` only some of the R.
     variances : Tensor of shape (R,)
         Variance along each, in units of `unit` squared.
     unit : float
@@ -84,8 +83,12 @@ class PrincipalComponents:
         """Smallest number of components that explain more than `share` of the variance."""
         if not float(self.variances.sum()) > 0:
             return 1
-        explained = self.ratios(len(self.variances)).cumsum(0)
+        explained = self.ratios(len(self.variances)).cpu().cumsum(0)
         return min(int((explained <= share).sum()) + 1, len(self.variances))
+
+    def first(self, n: int) -> PrincipalComponents:
+        """The first `n` components, with all variances."""
+        return replace(self, components=self.components[:, :n].clone())
 
     def discarded(self, n: int) -> float:
         """Variance left out by the first `n` components: PCA's squared error per row."""
@@ -110,11 +113,24 @@ def principal_components(rows: Rows) -> PrincipalComponents:
         covariance = mean.new_zeros(n_features, n_features)
         for block in centred:
             covariance.addmm_(block.T, block)
-        variances, components = torch.linalg.eigh(covariance / n_samples)
+        variances, components = torch.linalg.eigh(_solvable(covariance / n_samples))
         variances, components = variances.flip(0), components.flip(1)
     else:
-        _, singular, components = torch.linalg.svd(torch.cat([*centred]), full_matrices=False)
+        matrix = _solvable(torch.cat([*centred]))
+        _, singular, components = torch.linalg.svd(matrix, full_matrices=False)
         variances, components = singular.square() / n_samples, components.T
+    variances, components = variances.to(mean), components.to(mean)
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
     return PrincipalComponents(mean, components, variances.clamp_(min=0), unit)
+
+
+def _solvable(matrix: Tensor) -> Tensor:
+    """The matrix where torch.linalg works: on the CPU instead of Apple's GPUs."""
+    return matrix.cpu().double() if matrix.device.type == "mps" else matrix
+
+
+def gaussian(mean: Tensor, covariance: Tensor, normal: Tensor) -> Tensor:
+    """Draws (n, C) from a Gaussian, given standard normal numbers (n, C)."""
+    variances, axes = torch.linalg.eigh(covariance)
+    return mean + normal @ (axes * variances.clamp(min=0).sqrt()).T

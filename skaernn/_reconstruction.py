@@ -11,8 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._chunks import in_chunks
+from ._device import exact_inference, precise
 from ._losses import LOSSES
-from ._principal import global_scale, moments, precise
+from ._principal import gaussian, global_scale, moments
 from ._rows import Rows, make_rows
 from ._validation import check_codes, check_rows, check_weights, to_tensor
 from .networks import AutoencoderModule
@@ -74,7 +75,9 @@ class ReconstructionMixin(TransformerMixin):
         X = check_rows(self, X, reset=False)
         self._check_values(X)
         module, loss = self.module_, LOSSES[self.loss]
-        units = 1.0 if module.scale is None else module.scale**loss.unit_power
+        units = 1.0
+        if module.scale is not None:  # in a type that does not overflow
+            units = module.scale.to(precise(self.device_)) ** loss.unit_power
 
         def errors(rows):
             scaled = module.to_scaled(rows)
@@ -138,13 +141,12 @@ class ReconstructionMixin(TransformerMixin):
         normal = check_random_state(random_state).standard_normal(
             (int(n_samples), self.n_components_)
         )
-        variances, axes = torch.linalg.eigh(
-            torch.tensor(self.code_covariance_, dtype=torch.float64)
+        # copies: what comes from a memory-mapped file cannot be written to, and torch minds
+        mean, covariance = (
+            torch.from_numpy(np.array(moment, dtype=np.float64))
+            for moment in (self.code_mean_, self.code_covariance_)
         )
-        root = axes * variances.clamp(min=0).sqrt()
-        codes = torch.from_numpy(normal) @ root.T + torch.tensor(
-            self.code_mean_, dtype=torch.float64
-        )
+        codes = gaussian(mean, covariance, torch.from_numpy(normal))
         codes = codes.numpy().astype(self.code_mean_.dtype)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 
@@ -158,7 +160,7 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
     unit = global_scale(deviation)
     total = float((deviation / unit).square().sum())
     residual = 0.0
-    with torch.inference_mode():
+    with exact_inference(rows.X.device):
         for block, weight in rows.blocks(rows.dtype, 1024):
             scaled = module.to_scaled(block)
             difference = (module.decoder(module.encoder(scaled)) - scaled).to(rows.dtype)
@@ -176,14 +178,14 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
 def code_moments(module: AutoencoderModule, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean (C,) and covariance (C, C) of the codes of `rows`, or of 2048 of them."""
     codes, weights = [], []
-    with torch.inference_mode():
-        for block, weight in rows.some(_CODE_SAMPLE).blocks(rows.dtype):
+    with exact_inference(rows.X.device):
+        for block, weight in rows.sample(_CODE_SAMPLE).blocks(rows.dtype):
             codes.append(module.encoder(block))
             weights.append(weight * torch.ones_like(block[:, :1]))
-    code, weight = torch.cat(codes), torch.cat(weights)
-    weight /= weight.sum()
-    mean = (weight * code).sum(0)
-    code -= mean
-    covariance = (weight * code).T @ code
+        code, weight = torch.cat(codes), torch.cat(weights)
+        weight /= weight.sum()
+        mean = (weight * code).sum(0)
+        code -= mean
+        covariance = (weight * code).T @ code
     dtype = rows.X.dtype
     return mean.to(dtype).cpu().numpy(), covariance.to(dtype).cpu().numpy()

@@ -60,7 +60,9 @@ class Rows:
         return self.X.shape[1]
 
     def scaled(self, mean: Tensor | None, scale: Tensor | None) -> Rows:
-        """The same rows with another scaling."""
+        """The same rows with another scaling, which may come from another device."""
+        if mean is not None:
+            mean, scale = mean.to(self.X.device), scale.to(self.X.device)
         return replace(self, mean=mean, scale=scale)
 
     def take(self, index: Tensor, out: Tensor) -> None:
@@ -86,7 +88,7 @@ class Rows:
             weight = 1.0 if self.weight is None else self.weight[start : start + size].to(dtype)
             yield rows, weight
 
-    def some(self, n: int) -> Rows:
+    def sample(self, n: int) -> Rows:
         """At most `n` of the rows, evenly spaced."""
         if len(self) <= n:
             return self
@@ -99,9 +101,12 @@ class Rows:
         )
 
 
-def content_hash(X: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of the bytes of each row of `X` (n, F), with -0.0 read as 0.0."""
-    n_samples, n_features = X.shape
+def content_hash(X: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
+    """A 64-bit hash of the bytes of each row of `X` (n, F), or of those that `index` names.
+
+    -0.0 is read as 0.0.
+    """
+    n_samples, n_features = len(X) if index is None else len(index), X.shape[1]
     n_bytes = n_features * X.itemsize
     word = np.uint64 if n_bytes % 8 == 0 else np.uint32
     n_words = n_bytes // word().itemsize
@@ -109,7 +114,9 @@ def content_hash(X: np.ndarray) -> np.ndarray:
     hashes = np.empty(n_samples, dtype=np.uint64)
     size = max(1, _BLOCK // max(1, n_features))
     for start in range(0, n_samples, size):
-        words = np.ascontiguousarray(X[start : start + size] + X.dtype.type(0)).view(word)
+        chosen = slice(start, start + size)
+        block = X[chosen if index is None else index[chosen]] + X.dtype.type(0)
+        words = np.ascontiguousarray(block).view(word)
         bits = words + columns
         # SplitMix64's finaliser, whole: floats of small integers are mostly zeros
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -141,8 +148,11 @@ def _same_as_next(X: np.ndarray, index: np.ndarray, hashes: np.ndarray) -> np.nd
     """Which of the rows `index`, sorted by hash, equal the next; None if a hash misleads."""
     same = hashes[1:] == hashes[:-1]
     candidates = np.flatnonzero(same)
-    if (X[index[candidates]] != X[index[candidates + 1]]).any():
-        return None
+    size = max(1, _BLOCK // X.shape[1])
+    for start in range(0, len(candidates), size):
+        block = candidates[start : start + size]
+        if (X[index[block]] != X[index[block + 1]]).any():
+            return None
     return same
 
 
@@ -190,7 +200,7 @@ def make_rows(
     merged = len(index) <= max(MERGED_ROWS, batch_size)
     hashes = None
     if merged or keyed or validation:
-        hashes = content_hash(X if len(index) == len(X) else X[index])
+        hashes = content_hash(X, None if len(index) == len(X) else index)
     if merged:
         index, weight, hashes = _merge(X, index, weight, hashes)
 

@@ -8,6 +8,7 @@ returns (K, 3): the summed loss, what to divide it by, and the penalty. Its `ste
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,18 +21,39 @@ if TYPE_CHECKING:
 Evaluate = Callable[[], Tensor]
 
 
-class Adam:
+class Solver(ABC):
+    """An optimizer on one flat vector.
+
+    Parameters
+    ----------
+    momentum : float
+        Read by `SGD`.
+
+    Attributes
+    ----------
+    full_batch : bool
+        Whether it needs all rows in one batch and the same loss at every evaluation.
+    """
+
+    full_batch = False
+
+    def __init__(self, momentum: float = 0.9):
+        self.momentum = momentum
+
+    @abstractmethod
+    def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
+        """Improve ``state.theta`` in place; return the evaluation it started from."""
+
+
+class Adam(Solver):
     """Adam (Kingma & Ba 2015), with its defaults: beta 0.9 and 0.999, epsilon 1e-8.
 
     torch's fused kernel does a step in one pass over memory; its gradient scale is the division
     by the batch's count. `torch.optim` is not used: importing it takes about a second.
     """
 
-    deterministic_only = False
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
-
-    def __init__(self, momentum: float = 0.9):
-        del momentum  # for SGD
+    _one: Tensor | None = None  # adding a tensor costs a third of adding a number
 
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """One evaluation, one update."""
@@ -42,12 +64,14 @@ class Adam:
                 mean=zeros(state.theta),
                 square=zeros(state.theta),
                 step=torch.zeros((), device=state.theta.device, dtype=torch.float32),
-                one=torch.ones((), device=state.theta.device, dtype=torch.float32),
             )
         slots = state.slots
-        slots["step"].add_(slots["one"])
+        if self._one is None:
+            self._one = torch.ones_like(slots["step"])
+        slots["step"].add_(self._one)
         count = sums[:, 1].float()  # a whole number; the kernel takes no other type
-        if sums.shape[0] > 1:  # the kernel takes one scale for all
+        if sums.shape[0] > 1 or not (sums.is_cpu or sums.is_cuda):
+            # the kernel takes one scale for all, and on other devices none
             state.grad.div_(sums[:, 1:2])
             count = None
         torch._fused_adam_(
@@ -70,13 +94,8 @@ class Adam:
         return sums
 
 
-class SGD:
+class SGD(Solver):
     """Stochastic gradient descent with momentum (Polyak 1964): v = momentum v + g, θ -= η v."""
-
-    deterministic_only = False
-
-    def __init__(self, momentum: float = 0.9):
-        self.momentum = momentum
 
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """One evaluation, one update."""
@@ -90,20 +109,17 @@ class SGD:
         return sums
 
 
-class LBFGS:
+class LBFGS(Solver):
     """Limited-memory BFGS (Liu & Nocedal 1989) with a strong Wolfe line search.
 
     For one model (K = 1) and all rows in one batch. The two-loop recursion is algorithm 7.4 of
     Nocedal & Wright (2006), the line search algorithms 3.5 and 3.6 with cubic interpolation.
     """
 
-    deterministic_only = True
+    full_batch = True
     memory = 10
     max_evaluations = 25  # in one line search
     decrease, curvature = 1e-4, 0.9  # c1 and c2 of the Wolfe conditions
-
-    def __init__(self, momentum: float = 0.9):
-        del momentum
 
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """One direction, one line search; sets ``state.converged`` when no step helps."""
@@ -209,7 +225,7 @@ def _between(low: tuple, high: tuple) -> float:
     return min(max(guess, nearest), farthest)
 
 
-SOLVERS = {"adam": Adam, "sgd": SGD, "lbfgs": LBFGS}
+SOLVERS: dict[str, type[Solver]] = {"adam": Adam, "sgd": SGD, "lbfgs": LBFGS}
 
 
 def _cosine(learning_rate: float, epoch: int, max_iter: int) -> float:

@@ -14,6 +14,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ._device import precise
+
+
+_MIN_EPOCHS = 10  # after which it means something that no epoch was better than the start
+
 
 class Objective(Protocol):
     """A network, a loss and a penalty on one source of rows, for K models at once.
@@ -34,14 +39,14 @@ class Objective(Protocol):
         """The batches of an epoch: a pure function of the seed and `epoch`."""
 
     def sums(self, theta: Tensor, batch: Any, grad: Tensor) -> Tensor:
-        """Sums over a batch (K, 3): the weighted loss, what to divide it by, and 0.
+        """Sums over a batch (K, 3): the weighted loss, what to divide it by, and room.
 
         The gradient of the first overwrites `grad` (K, P). Sums, not means: they add over
         batches and devices.
         """
 
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
-        """Write the penalty into ``sums[:, 2]`` and add its gradient to `grad`."""
+        """Write the penalty into the room, ``sums[:, 2]``, and add its gradient to `grad`."""
 
     def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
         """Mean loss over all rows, or about `n_rows` of them, without noise and penalty."""
@@ -75,15 +80,15 @@ class TrainingState:
         Epochs and solver steps finished, rows seen.
     converged : bool
         Set by a solver that can do no better.
-    best_theta, best_loss, best_epoch
-        The parameters with the lowest monitored loss; epoch 0 is the start.
+    best_theta, best_loss
+        The parameters with the lowest monitored loss, and that.
     lowest_loss, stale_epochs
         What the plateau rule has seen.
     loss_curve, validation_scores : list of float
         One entry an epoch; the second only with a validation objective.
     reason : str
-        Why training ended: "max_iter", "plateau", "converged", "callback", "interrupted" or
-        "diverged".
+        Why training ended: "max_iter", "plateau", "converged", "callback", "interrupted",
+        "diverged", or "worse": no epoch was better than the start, which was kept.
     """
 
     theta: Tensor
@@ -97,7 +102,6 @@ class TrainingState:
     converged: bool = False
     best_theta: Tensor | None = None
     best_loss: float = math.inf
-    best_epoch: int = 0
     lowest_loss: float = math.inf
     stale_epochs: int = 0
     loss_curve: list[float] = field(default_factory=list)
@@ -156,7 +160,10 @@ def train(
         Told of every epoch. What it raises is raised, and leaves the state usable.
     """
     theta, grad = state.theta, state.grad
-    totals = theta.new_zeros(len(theta), 3)
+    if len(theta) != 1:
+        raise NotImplementedError("Several models at once are evaluated, but not yet trained.")
+    # the loss of millions of rows, and their number, need more digits than float32 has
+    totals = theta.new_zeros(1, 3, dtype=precise(theta.device))
     # The loss of an exact epoch belongs to the parameters it began with.
     looks_back = objective.exact and validation is None
     candidate = torch.empty_like(theta) if looks_back else theta
@@ -194,7 +201,7 @@ def train(
                 state.validation_scores.append(-monitored)
                 loss = monitored
             if monitored < state.best_loss:
-                state.best_loss, state.best_epoch = monitored, state.epoch - looks_back
+                state.best_loss = monitored
                 if looks_back:
                     state.best_theta, candidate = candidate, state.best_theta
                 else:
@@ -215,10 +222,10 @@ def train(
         state.reason = "interrupted"
 
 
-def settle(
+def finish(
     objective: Objective,
     state: TrainingState,
-    restart: Callable[[], Tensor],
+    start: Tensor,
     *,
     keep_best: bool,
     validated: bool,
@@ -231,8 +238,8 @@ def settle(
     objective : Objective
     state : TrainingState
         After `train`.
-    restart : callable
-        Makes the parameters that training began with.
+    start : Tensor of shape (K, P)
+        What training began with.
     keep_best : bool
         Keep the parameters with the lowest exact loss among start, best and last.
     validated : bool
@@ -240,31 +247,31 @@ def settle(
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
     """
-    theta = state.theta
     if validated:
-        theta.copy_(state.best_theta)
+        state.theta.copy_(state.best_theta)
         return
-    diverged = state.reason == "diverged"
-    if not keep_best:
+    if not keep_best and state.reason != "diverged":
         # A sample is enough to see parameters that overflow.
-        if not diverged and math.isfinite(objective.evaluate(theta, 2048)):
+        if math.isfinite(objective.evaluate(state.theta, 2048)):
             return
-        diverged = True
         state.reason = "diverged"
-    losses = {} if diverged else {"last": objective.evaluate(theta)}
-    known = objective.exact and math.isfinite(state.best_loss)
-    losses["best"] = state.best_loss if known else objective.evaluate(state.best_theta)
-    kept = min(losses, key=lambda name: _or_infinity(losses[name]))
-    if not objective.exact or not math.isfinite(losses[kept]):
-        start = restart()
-        if start_loss is None:
-            start_loss = objective.evaluate(start)
-        if not losses[kept] <= start_loss:
-            theta.copy_(start)
-            return
-    if kept == "best":
-        theta.copy_(state.best_theta)
-
-
-def _or_infinity(loss: float) -> float:
-    return loss if math.isfinite(loss) else math.inf
+    candidates = {} if state.reason == "diverged" else {"last": state.theta}
+    candidates["best"] = state.best_theta
+    known = {}
+    if objective.exact and math.isfinite(state.best_loss):
+        known["best"] = state.best_loss  # the start is among those it is the best of
+    else:
+        candidates["start"] = start
+        if start_loss is not None:
+            known["start"] = start_loss
+    losses = {
+        name: known[name] if name in known else objective.evaluate(theta)
+        for name, theta in candidates.items()
+    }
+    best = min(losses, key=lambda name: losses[name] if math.isfinite(losses[name]) else math.inf)
+    if best != "last":
+        state.theta.copy_(candidates[best])
+        # Clearly, not by rounding, and not in the first few steps, which often go astray.
+        worse = losses.get("last", 0.0) > 2 * losses[best] > 1e-6
+        if worse and state.epoch >= _MIN_EPOCHS and torch.equal(state.theta, start):
+            state.reason = "worse"

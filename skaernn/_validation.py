@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import torch
 from sklearn.utils import check_array
 
 from ._compat import Constraint, check_feature_names, check_n_features, check_sample_weight
-from ._device import DEVICE_TYPES
+from ._device import DEVICE_TYPES, device_memory
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
 
@@ -175,7 +174,7 @@ def check_unit_interval(X: np.ndarray, loss: str) -> None:
 
 def to_tensor(X: np.ndarray, device: torch.device) -> torch.Tensor:
     """`X` on the device, sharing its memory on the CPU; it is never written to."""
-    if any(stride < 0 for stride in X.strides):
+    if any(stride < 0 or stride % X.itemsize for stride in X.strides):  # not for torch
         X = np.ascontiguousarray(X)
     if not X.flags.writeable:
         X = np.asarray(_Readable(X))
@@ -205,21 +204,18 @@ def _check_fits_network(X: np.ndarray, estimator, name: str) -> None:
         check_fits_dtype(X, next(estimator.module_.parameters()).dtype, name)
 
 
-def check_memory(n_parameters: int, dtype: torch.dtype, layer_sizes) -> None:
-    """Refuse a network that cannot fit into this machine's memory, before allocating any of it.
+def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes) -> None:
+    """Refuse a network that cannot fit into the device's memory, before allocating any of it.
 
-    Training needs seven vectors of parameters: weights, gradient, two moments, the best weights,
-    a candidate and the module.
+    Training needs up to ten vectors of parameters: weights, gradient, two moments, the start, the
+    best weights, a candidate, two for the penalty, and the module.
     """
-    needed = 7 * n_parameters * dtype.itemsize
-    try:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not every system says
-        available = sys.maxsize
+    needed = 10 * n_parameters * dtype.itemsize
+    available = device_memory(device)
     if needed > available:
         raise MemoryError(
             f"A network with layer sizes {tuple(layer_sizes)} has {n_parameters:.3g} parameters; "
-            f"training it needs {needed / 2**30:.3g} GiB of memory, and this machine has "
+            f"training it needs {needed / 2**30:.3g} GiB of memory, and {device} has "
             f"{available / 2**30:.3g} GiB. Choose smaller hidden_layer_sizes or n_components."
         )
 

@@ -201,3 +201,22 @@ def test_defaults_beat_pca_on_held_out_rows():
     pca = PCA(16).fit(train)
     expected = ((test - pca.inverse_transform(pca.transform(test))) ** 2).mean()
     assert estimator.reconstruction_error(test).mean() < 0.75 * expected
+
+
+def test_wide_rows_and_a_share_of_variance_need_no_square_matrix():
+    X = np.random.default_rng(0).normal(size=(30, 40_000)).astype(np.float32)
+    estimator = AutoencoderTransformer(0.5, max_iter=1, random_state=0).fit(X)
+    assert estimator.n_components_ <= 30
+
+
+def test_errors_beyond_the_type_are_infinite_and_exact_ones_zero():
+    X = (IRIS * [1, 1, 1, 0]).astype(np.float32) * np.float32(1e25)
+    estimator = AutoencoderTransformer(3, scaling="standard", max_iter=2, random_state=0).fit(X)
+    errors = estimator.reconstruction_error(X)
+    assert not np.isnan(errors).any()
+
+
+def test_equal_spellings_of_an_architecture_continue():
+    estimator = AutoencoderTransformer(2, 8, max_iter=2, warm_start=True, random_state=0).fit(IRIS)
+    estimator.set_params(hidden_layer_sizes=(8,), n_components=np.int64(2)).fit(IRIS)
+    assert estimator.n_iter_ == 4

@@ -96,7 +96,9 @@ def test_unknown_choices_name_the_known_ones(name, value):
 @pytest.mark.parametrize("rate", ["constant", "adaptive", "invscaling"])
 def test_a_word_as_learning_rate_names_the_schedule(rate):
     model = make(learning_rate=rate)
-    refuse(model, lambda: model.fit(X), InvalidParameterError, "parameter schedule, one of .*'cosine'")
+    refuse(
+        model, lambda: model.fit(X), InvalidParameterError, "parameter schedule, one of .*'cosine'"
+    )
 
 
 @pytest.mark.parametrize(

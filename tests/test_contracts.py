@@ -222,7 +222,7 @@ class TestGlobalState:
     def test_the_module_constructors_draw_nothing(self):
         estimator = make().fit(X)
         before = global_state()
-        module = estimator._build_module(estimator._network, estimator.module_.state_dict())
+        module = estimator._network.module_from(estimator.module_.state_dict())
         assert not module.training
         assert global_state() == before
 

@@ -1,5 +1,6 @@
 """Devices: what "auto" finds, what is refused, and, where there is one, a GPU."""
 
+import gc
 import pickle
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skaernn import AutoencoderTransformer
 from skaernn._device import available_devices, resolve_device, threads_for
+from skaernn._objectives import DenseObjective
 
 IRIS = load_iris().data
 CPU = torch.device("cpu")
@@ -50,6 +52,47 @@ def test_the_number_of_threads_survives_an_error():
     with pytest.raises(RuntimeError), threads_for(1e6, CPU):
         raise RuntimeError
     assert torch.get_num_threads() == before
+
+
+def test_a_fit_leaves_nothing_behind_in_cycles():
+    """Buffers, and on a GPU a copy of X, would wait there for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        model = AutoencoderTransformer(max_iter=2, batch_size=16, early_stopping=True)
+        model.fit(IRIS)
+        assert not [o for o in gc.get_objects() if type(o) is DenseObjective]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_autocast_of_the_caller_stays_outside(dtype, solver):
+    X = IRIS.astype(dtype)
+    params = {"max_iter": 3, "tol": 0, "solver": solver, "random_state": 0}
+    plain = AutoencoderTransformer(**params).fit(X)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model = AutoencoderTransformer(**params).fit(X)
+        codes, score = model.transform(X), model.score(X)
+    np.testing.assert_array_equal(codes, plain.transform(X))
+    np.testing.assert_array_equal(model.code_covariance_, plain.code_covariance_)
+    assert score == plain.score(X)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"dropout": 0.2}, {"early_stopping": True}, {"n_components": 9}]
+)
+def test_default_device_of_the_caller_stays_outside(params):
+    params = {"max_iter": 3, "random_state": 0, **params}
+    plain = AutoencoderTransformer(**params).fit(IRIS)
+    with torch.device("meta"):
+        model = AutoencoderTransformer(**params).fit(IRIS)
+        codes, drawn = model.transform(IRIS), model.sample(3, random_state=0)
+        score = model.score(IRIS)
+    np.testing.assert_array_equal(codes, plain.transform(IRIS))
+    np.testing.assert_array_equal(drawn, plain.sample(3, random_state=0))
+    assert score == plain.score(IRIS)
 
 
 @needs_cuda

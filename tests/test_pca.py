@@ -57,6 +57,7 @@ def data_sets(draw):
     return X.astype(draw(st.sampled_from([np.float64, np.float32])))
 
 
+@pytest.mark.filterwarnings("ignore:Training with learning_rate")  # that is what is tried here
 @settings(max_examples=300, deadline=None)
 @given(
     data_sets(),

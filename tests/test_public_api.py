@@ -25,8 +25,9 @@ OPTIONAL = {"matplotlib", "rich"}
 # Who may import whom: a file imports from lower floors only.
 FLOORS = [
     {"networks"},
-    {"_training", "_losses", "_device", "_rows", "_compat", "_chunks"},
-    {"_solvers", "_callbacks", "_principal"},
+    {"_losses", "_device", "_rows", "_compat"},
+    {"_training", "_principal", "_chunks"},
+    {"_solvers", "_callbacks"},
     {"_objectives", "_validation"},
     {"_design", "_estimator"},
     {"_reconstruction"},

@@ -103,13 +103,14 @@ def test_constant_schedule_stops_at_a_plateau(solver, tol):
         solver=solver, schedule="constant", max_iter=2000, tol=tol, n_iter_no_change=4,
         learning_rate=1e-2, random_state=0,
     ).fit(IRIS)  # fmt: skip
-    lowest, stale = np.inf, 0
-    for epoch, loss in enumerate(estimator.loss_curve_, start=1):
+    lowest, stale, seen = np.inf, 0, 0
+    for loss in estimator.loss_curve_:
+        seen += 1
         stale = stale + 1 if np.isfinite(lowest) and loss >= lowest - tol * lowest else 0
         lowest = min(lowest, loss)
         if stale > 4:
             break
-    assert estimator.n_iter_ == epoch < 2000
+    assert estimator.n_iter_ == seen < 2000
     assert stale > 4
 
 
@@ -175,7 +176,8 @@ def test_warm_start_continues_and_never_gets_worse():
     first.fit(IRIS)
     assert first.reconstruction_error(IRIS).mean() < before
     assert first.n_iter_ == len(first.loss_curve_) == 80
-    first.set_params(learning_rate=100.0).fit(IRIS)
+    with pytest.warns(ConvergenceWarning, match="learning_rate=100 only made the loss worse"):
+        first.set_params(learning_rate=100.0).fit(IRIS)
     assert first.reconstruction_error(IRIS).mean() < before
 
 
@@ -228,3 +230,12 @@ def test_no_plateau_is_seen_in_a_falling_loss():
         schedule="constant", tol=0, max_iter=60, learning_rate=1e-4, random_state=0
     ).fit(IRIS)
     assert np.all(np.diff(estimator.loss_curve_) < 0)
+
+
+def test_too_large_a_learning_rate_gives_pca_and_says_so():
+    estimator = AutoencoderTransformer(learning_rate=30.0, max_iter=20, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="those of PCA") as caught:
+        estimator.fit(IRIS)
+    assert caught[0].filename == __file__
+    pca = PCA(2).fit(IRIS)
+    assert estimator.score(IRIS) == pytest.approx(pca.explained_variance_ratio_.sum())

@@ -148,6 +148,15 @@ class DenseAutoencoder:
             sides.append(Side(nn.Sequential(*layers), path, ACTIVATIONS[activation].module()))
         return AutoencoderModule(*sides, mean, scale).eval()
 
+    def module_from(self, weights: dict[str, Tensor]) -> AutoencoderModule:
+        """The module whose ``state_dict`` is `weights`."""
+        some = next(value for name, value in weights.items() if name.endswith("weight"))
+        module = self.module(
+            some.new_zeros(self.layout.size), weights.get("mean"), weights.get("scale")
+        )
+        module.load_state_dict(weights)
+        return module
+
     def pack(self, module: AutoencoderModule, theta: Tensor) -> None:
         """Write the parameters of `module` into `theta` (P,): the inverse of `module`."""
         views = self._views(theta)

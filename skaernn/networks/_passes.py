@@ -152,17 +152,19 @@ class DensePasses:
         self._forward.append(_product(source, block, out=z))
         if activation.forward is not None:
             self._forward.append(partial(activation.forward, z, out=a))
-        backward: Tape = []
         if drops:
             mask = self._buffer(width)
             self._masks.append(mask)
             self._forward.append(partial(torch.mul, a, mask, out=node))
+        if self._grads is None:
+            return
+        backward: Tape = []
+        if drops:
             backward.append(partial(delta.mul_, mask))
         if activation.backward is not None:
             saved = z if activation.needs_input else a
             backward.append(activation.backward(delta, saved))
-        if self._grads is not None:
-            backward.append(_product(source.mT, delta, out=self._grads[name]))
+        backward.append(_product(source.mT, delta, out=self._grads[name]))
         if target is not None:
             weight = block[:, : target.shape[-1]].mT
             if accumulate:
