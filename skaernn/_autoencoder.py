@@ -1,39 +1,17 @@
-"""AutoencoderTransformer: parameters to objects, arrays to tensors, tensors to arrays."""
+"""AutoencoderTransformer: its parameters and what they mean."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral, Real
 
-import numpy as np
-import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
-from sklearn.utils.metaestimators import available_if
-
-from ._compat import Interval, RealNotInt, StrOptions, fit_context
-from ._design import Design, check_combinations, design, largest_network, resolve_scaling
-from ._device import threads_for
-from ._estimator import NeuralEstimator, fitting
+from ._base_autoencoder import BaseAutoencoder
+from ._compat import Interval, RealNotInt, StrOptions
 from ._losses import LOSSES
-from ._objectives import DenseObjective
-from ._reconstruction import ReconstructionMixin, code_moments
-from ._rows import make_rows
-from ._validation import (
-    LayerSizes,
-    check_fits_dtype,
-    check_memory,
-    check_rows,
-    check_unit_interval,
-    check_validation_arguments,
-    check_weights,
-    to_tensor,
-)
+from ._validation import LayerSizes
 from .networks import ACTIVATIONS
 
 
-class AutoencoderTransformer(
-    ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, NeuralEstimator
-):
+class AutoencoderTransformer(BaseAutoencoder):
     r"""Dimensionality reduction by an autoencoder that starts at PCA.
 
     An encoder maps a row x to a code h of `n_components` numbers, a decoder maps the code back,
@@ -45,6 +23,9 @@ class AutoencoderTransformer(
     with hidden layers in between (`hidden_layer_sizes`). By default an affine map stands beside
     either network (`linear_path`); it starts at the principal components and the networks start
     at zero, so that training begins as `PCA` and only gets better.
+
+    To tune first: `n_components`, then `learning_rate` (3e-4 to 1e-2), `max_iter`,
+    `hidden_layer_sizes`; `dropout` or `early_stopping` for fewer than a few hundred rows.
 
     Parameters
     ----------
@@ -76,28 +57,29 @@ class AutoencoderTransformer(
         Probability, in [0, 1), of dropping a hidden unit while training.
     linear_path : bool or "auto", default="auto"
         Whether encoder and decoder each add an affine map beside the network, before their
-        activation. "auto" is True if nothing bends the code or the output: `code_activation` is
-        "identity" and `output_activation` is "auto" or what that stands for. False is the
-        classic network.
+        activation. "auto" is True if `code_activation` is "identity" and `output_activation` is
+        "auto" or what that stands for. False is the classic network, from a random start.
     scaling : {"auto", "global", "standard"} or None, default="auto"
         - "global": subtract each feature's mean and divide all by one number, which keeps
           relative variances, and so PCA
-        - "standard": divide each feature by its own standard deviation
+        - "standard": divide each feature by its own standard deviation; for columns in
+          different units, of which the largest would otherwise count alone
         - None: leave X as it is
         - "auto": None for "binary_cross_entropy", else "global"
 
         Undone by `inverse_transform`; codes and `loss_` are in scaled units.
     loss : str, default="squared_error"
         - "squared_error": half the squared difference
-        - "absolute_error": the absolute difference, for outliers
+        - "absolute_error": the absolute difference, which outliers weigh less on
         - "huber": squared below one scaled unit, absolute above
         - "binary_cross_entropy": for X in [0, 1]
 
-        Summed over features, averaged over rows.
+        Summed over features, averaged over rows. Scaling and start are means and principal
+        components whatever the loss, so remove gross outliers first.
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
         - "adam": Kingma & Ba (2015) [1]_
         - "sgd": stochastic gradient descent with `momentum`
-        - "lbfgs": L-BFGS with a line search, on all rows at once; for small data
+        - "lbfgs": L-BFGS with a line search, on all rows at once; it fits training rows closely
     learning_rate : float, default=1e-3
         Step size of "adam" and "sgd".
     schedule : {"cosine", "constant"}, default="cosine"
@@ -112,7 +94,8 @@ class AutoencoderTransformer(
     max_iter : int, default=200
         Epochs. A cosine schedule without early stopping runs them all.
     tol : float, default=1e-4
-        Improvement of the loss, relative to it, that counts as one. 0 never stops early.
+        Improvement of the loss, relative to it, that counts as one: for a constant schedule,
+        "lbfgs" and early stopping; a cosine schedule alone does not look at it. 0 never stops.
     n_iter_no_change : int, default=10
         Epochs without such an improvement that end a constant schedule, "lbfgs" and early
         stopping.
@@ -144,16 +127,16 @@ class AutoencoderTransformer(
     linear_path_, scaling_ : bool, str or None
         What "auto" came down to.
     explained_variance_ratio_ : ndarray of shape (n_components_,) or None
-        Share of the (scaled) variance along each principal component; None where nothing needed
-        them.
+        Share of the (scaled) variance along each of PCA's components, from which training began;
+        None where nothing needed them. What the autoencoder explains is its `score`.
     code_mean_, code_covariance_ : ndarray of shape (n_components_,) or its square
         Moments of the codes of the training rows (of 2048 of them, if there are more).
     n_iter_ : int
         Epochs run.
     loss_, best_loss_ : float
-        Last and lowest training loss, penalty included; the second is None with early stopping.
+        Last and lowest entry of `loss_curve_`; the second is None with early stopping.
     loss_curve_ : list of float
-        Training loss of each epoch.
+        Training loss of each epoch, in scaled units, penalty included, while it ran.
     validation_scores_ : list of float or None
         Minus the validation loss after each epoch of early stopping.
     best_validation_score_ : float or None
@@ -177,9 +160,20 @@ class AutoencoderTransformer(
     training rows is never above that of ``PCA(n_components)``: training starts there, and the
     best weights it passes are kept.
 
+    That is about training rows. With fewer than a few hundred rows the network may fit them too
+    closely; ``dropout=0.3`` or ``early_stopping=True`` then help on new ones. With hundreds of
+    thousands, ten to twenty epochs go a long way.
+
     A fit of at most 10 000 rows, or of one batch, depends on the weighted set of its rows alone:
     weight k is the row k times, weight 0 the row removed, and with one batch the order of the
     rows does not matter.
+
+    The start costs a full PCA: for thousands of rows and thousands of features, much of a short
+    fit. ``linear_path=False`` does without.
+
+    As in `MLPRegressor`, Ctrl-C ends the fit with a warning and leaves a usable estimator; a
+    pipeline or a grid search around it goes on. scikit-learn's `ScoringMonitor` wants a scorer
+    that needs no `predict`: ``ScoringMonitor(scoring=lambda est, X, y: est.score(X))``.
 
     References
     ----------
@@ -205,7 +199,7 @@ class AutoencoderTransformer(
     """
 
     _parameter_constraints: dict = {
-        **NeuralEstimator._parameter_constraints,
+        **BaseAutoencoder._parameter_constraints,
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
@@ -287,170 +281,3 @@ class AutoencoderTransformer(
         self.device = device
         self.dtype = dtype
         self.verbose = verbose
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
-        """Learn codes of the rows of X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows to encode and to reconstruct.
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), scalar or None
-            A row of weight k counts as k rows, one of weight 0 is not there.
-        X_val : array-like of shape (n_val, n_features) or None
-            Rows for early stopping, where a random share of X would not do: rows of later
-            times, say, or of other groups.
-        sample_weight_val : array-like of shape (n_val,) or None
-            Their weights.
-
-        Returns
-        -------
-        self : AutoencoderTransformer
-
-        Raises
-        ------
-        ValueError
-            If X, the weights or a combination of parameters is of no use; the message says what
-            to do. Nothing changes then.
-        MemoryError
-            If the network cannot fit into memory.
-        """
-        with fitting(self):
-            self._fit(X, sample_weight, X_val, sample_weight_val)
-        return self
-
-    @available_if(NeuralEstimator._can_partial_fit)
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """One more epoch, over the rows of X, at a constant learning rate.
-
-        The first call fixes the scaling and the start at PCA, so give it rows that are like all.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), scalar or None
-
-        Returns
-        -------
-        self : AutoencoderTransformer
-        """
-        with fitting(self):
-            self._fit(X, sample_weight, incremental=True)
-        return self
-
-    def _fit(self, X, sample_weight, X_val=None, sample_weight_val=None, incremental=False):
-        resume = (incremental or self.warm_start) and hasattr(self, "module_")
-        self._check_solver()
-        check_combinations(self)
-        check_validation_arguments(self.early_stopping, X_val, sample_weight_val)
-        if resume:
-            self._check_continuable()
-        X = check_rows(self, X, reset=not resume)
-        weight = check_weights(sample_weight, X)
-        self._check_values(X)
-        device, dtype = self._device_and_dtype(X)
-        largest = largest_network(self, *X.shape)
-        check_memory(largest.layout.size, dtype, device, largest.sides["encoder"])
-        split = self.early_stopping and X_val is None
-        seed = self._seed if resume and incremental else self._draw_seed()
-        rows, held_out = make_rows(
-            X,
-            to_tensor(X, device),
-            weight,
-            dtype,
-            keyed=self.dropout > 0,
-            batch_size=self._most_batch_rows(),
-            shuffle=self.shuffle,
-            validation=(self.validation_fraction, seed) if split else None,
-        )
-        if X_val is not None:
-            held_out = self._validation_rows(X_val, sample_weight_val, device, dtype)
-        batch_rows = min(self._most_batch_rows(), len(rows))
-        product = 2 * batch_rows * largest.largest_product
-        with threads_for(product, device), torch.autocast(device.type, enabled=False):
-            plan = self._continue(rows) if resume else design(self, rows)
-            network, loss = plan.network, LOSSES[self.loss]
-            objective = DenseObjective(
-                network,
-                loss,
-                plan.rows,
-                alpha=self.alpha,
-                batch_size=batch_rows,
-                shuffle=self.shuffle,
-                seed=seed,
-                principal=plan.principal,
-            )
-            validation = None
-            if held_out is not None:
-                held_out = held_out.scaled(plan.rows.mean, plan.rows.scale)
-                validation = DenseObjective(network, loss, held_out)
-            state = self._state(objective, seed, resume=resume, incremental=incremental)
-            if validation is not None:
-                state.best_loss = validation.evaluate(state.theta)
-            self._run(
-                objective,
-                validation,
-                state,
-                keep_best=network.linear_path and not incremental,
-                start_loss=None if resume else objective.start_loss,
-                incremental=incremental,
-                data={  # for callbacks: what an autoencoder is to predict is X
-                    "X": X,
-                    "y": X,
-                    "metadata": None if weight is None else {"sample_weight": weight},
-                },
-            )
-
-    def _check_values(self, X: np.ndarray) -> None:
-        if LOSSES[self.loss].fixed_output:
-            check_unit_interval(X, self.loss)
-        if self.dtype == "float32":
-            check_fits_dtype(X, torch.float32)
-
-    def _validation_rows(self, X_val, sample_weight_val, device, dtype):
-        X_val = check_rows(self, X_val, reset=False, name="X_val")
-        self._check_values(X_val)
-        check_fits_dtype(X_val, dtype, "X_val")
-        weight = check_weights(sample_weight_val, X_val)
-        return make_rows(X_val, to_tensor(X_val, device), weight, dtype)[0]
-
-    def _continue(self, rows) -> Design:
-        """The network there is, and its scaling."""
-        network = replace(self._network, dropout=float(self.dropout))
-        return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
-
-    def _attributes(self, objective, state):
-        network, rows, principal = objective.network, objective.rows, objective.principal
-        module = objective.module(state.theta[0])
-        code_mean, code_covariance = code_moments(module, rows)
-        ratios = getattr(self, "explained_variance_ratio_", None) if state.resumed else None
-        if principal is not None:
-            ratios = principal.ratios(network.n_components).cpu().numpy()
-        return {
-            **self._training_attributes(objective, state),
-            "module_": module,
-            "n_components_": network.n_components,
-            "n_outputs_": network.n_features,
-            "linear_path_": network.linear_path,
-            "scaling_": resolve_scaling(self),
-            "explained_variance_ratio_": ratios,
-            "code_mean_": code_mean,
-            "code_covariance_": code_covariance,
-            "_network": network,
-        }
-
-    @property
-    def _n_features_out(self):
-        """For `get_feature_names_out`."""
-        return self.n_components_

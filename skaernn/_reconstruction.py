@@ -125,6 +125,8 @@ class ReconstructionMixin(TransformerMixin):
     def sample(self, n_samples=1, random_state=None):
         """New rows: codes drawn from a Gaussian fitted to the training codes, decoded.
 
+        Nothing bounds them but an output activation, such as that of "binary_cross_entropy".
+
         Parameters
         ----------
         n_samples : int, default=1

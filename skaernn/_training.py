@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ._device import precise
 
-
 _MIN_EPOCHS = 10  # after which it means something that no epoch was better than the start
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.utils import estimator_checks
 from variants import VARIANTS, make
 
-from skaernn import AutoencoderTransformer, _autoencoder, _reconstruction
+from skaernn import AutoencoderTransformer, _base_autoencoder, _reconstruction
 from skaernn._losses import LOSSES
 
 # What `check_estimator` does not run and what applies to a transformer.
@@ -38,7 +38,7 @@ def legal_values(monkeypatch):
 
     The checks know no tag for such a loss; all else about it is then checked as it is.
     """
-    check_rows = _autoencoder.check_rows
+    check_rows = _base_autoencoder.check_rows
 
     def squashed(estimator, X, *, reset):
         X = check_rows(estimator, X, reset=reset)
@@ -46,7 +46,7 @@ def legal_values(monkeypatch):
 
     def use(estimator):
         if LOSSES[estimator.loss].fixed_output:
-            for module in (_autoencoder, _reconstruction):
+            for module in (_base_autoencoder, _reconstruction):
                 monkeypatch.setattr(module, "check_rows", squashed)
         return estimator
 

@@ -31,6 +31,7 @@ FLOORS = [
     {"_objectives", "_validation"},
     {"_design", "_estimator"},
     {"_reconstruction"},
+    {"_base_autoencoder"},
     {"_autoencoder"},
     {"__init__"},
     {"_tour"},
@@ -164,7 +165,7 @@ def test_importing_is_light():
 def test_sources_keep_to_their_size():
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text()
-        assert text.count("\n") <= 470, path.name
+        assert text.count("\n") <= 400, path.name
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef) and node.name != "train":  # the one loop
                 doc = ast.get_docstring(node) or ""

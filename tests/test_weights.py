@@ -189,7 +189,9 @@ class TestHash:
     @pytest.mark.parametrize("params", ONE_BATCH)
     def test_equal_hashes_of_different_rows(self, params, monkeypatch):
         coarse = np.uint64(2**62)
-        monkeypatch.setattr(_rows, "content_hash", lambda *args: content_hash(*args) // coarse * coarse)
+        monkeypatch.setattr(
+            _rows, "content_hash", lambda *args: content_hash(*args) // coarse * coarse
+        )
         generator = np.random.default_rng(0)
         rows, weight = generator.random((30, 3)).round(1), generator.integers(0, 4, 30)
         rows[10:20] = rows[:10]
