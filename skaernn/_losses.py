@@ -8,10 +8,25 @@ that activation, which is both cheaper and free of overflow.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+
+class Gradient(NamedTuple):
+    """Memory for a gradient (K, B, F), and two flat views of it, made once."""
+
+    full: Tensor
+    row: Tensor
+    column: Tensor
+
+    @classmethod
+    def of(cls, full: Tensor) -> Gradient:
+        """`full`, which is contiguous, with its views."""
+        n_models = full.shape[0]
+        return cls(full, full.view(n_models, 1, -1), full.view(n_models, -1, 1))
 
 
 class Loss(ABC):
@@ -43,7 +58,7 @@ class Loss(ABC):
         output: Tensor,
         target: Tensor,
         weight: Tensor | None,
-        gradient: Tensor,
+        gradient: Gradient,
         value: Tensor,
     ) -> None:
         """Weighted sum over rows and features, and its gradient.
@@ -53,8 +68,8 @@ class Loss(ABC):
         output, target : Tensor of shape (K, B, F)
         weight : Tensor of shape (B, 1) or None
             None: every row counts once.
-        gradient : Tensor of shape (K, B, F)
-            Overwritten. Contiguous.
+        gradient : Gradient
+            Overwritten.
         value : Tensor of shape (K, 1, 1)
             Overwritten.
         """
@@ -68,11 +83,10 @@ class Loss(ABC):
         """Pointwise errors as users read them, of the shape of both; after the activation."""
 
 
-def _dot(a: Tensor, b: Tensor, value: Tensor, factor: float = 1.0) -> None:
-    """Write factor times the sum of a * b over rows and features into `value` (K, 1, 1)."""
-    n_models = value.shape[0]
-    a, b = a.reshape(n_models, 1, -1), b.reshape(n_models, -1, 1)
-    torch.baddbmm(value, a, b, beta=0, alpha=factor, out=value)
+def _dot(a: Tensor, gradient: Gradient, value: Tensor, factor: float = 1.0) -> None:
+    """Write factor times the sum of a * gradient into `value` (K, 1, 1)."""
+    row = a.reshape(gradient.row.shape)
+    torch.baddbmm(value, row, gradient.column, beta=0, alpha=factor, out=value)
 
 
 class SquaredError(Loss):
@@ -81,12 +95,13 @@ class SquaredError(Loss):
     is_squared = True
 
     def value_and_gradient(self, output, target, weight, gradient, value):
-        torch.sub(output, target, out=gradient)
+        torch.sub(output, target, out=gradient.full)
         if weight is None:
-            _dot(gradient, gradient, value, 0.5)
+            row, column = gradient.row, gradient.column
+            torch.baddbmm(value, row, column, beta=0, alpha=0.5, out=value)
             return
-        difference = gradient.clone()
-        gradient.mul_(weight)
+        difference = gradient.full.clone()
+        gradient.full.mul_(weight)
         _dot(difference, gradient, value, 0.5)
 
     def errors(self, output, target):
@@ -100,9 +115,9 @@ class AbsoluteError(Loss):
 
     def value_and_gradient(self, output, target, weight, gradient, value):
         difference = output - target
-        torch.sign(difference, out=gradient)
+        torch.sign(difference, out=gradient.full)
         if weight is not None:
-            gradient.mul_(weight)
+            gradient.full.mul_(weight)
         _dot(difference, gradient, value)
 
     def errors(self, output, target):
@@ -114,13 +129,13 @@ class Huber(Loss):
 
     def value_and_gradient(self, output, target, weight, gradient, value):
         difference = output - target
-        torch.clamp(difference, -1, 1, out=gradient)
-        difference.sub_(gradient, alpha=0.5)
+        torch.clamp(difference, -1, 1, out=gradient.full)
+        difference.sub_(gradient.full, alpha=0.5)
         if weight is not None:
             difference.mul_(weight)
         _dot(difference, gradient, value)
         if weight is not None:
-            gradient.mul_(weight)
+            gradient.full.mul_(weight)
 
     def errors(self, output, target):
         return functional.huber_loss(output, target, reduction="none")
@@ -140,10 +155,10 @@ class BinaryCrossEntropy(Loss):
 
     def value_and_gradient(self, output, target, weight, gradient, value):
         terms = functional.softplus(output).addcmul_(output, target, value=-1)
-        torch.sigmoid(output, out=gradient).sub_(target)
+        torch.sigmoid(output, out=gradient.full).sub_(target)
         if weight is not None:
             terms.mul_(weight)
-            gradient.mul_(weight)
+            gradient.full.mul_(weight)
         torch.sum(terms, (1, 2), keepdim=True, out=value)
 
     def errors(self, output, target):

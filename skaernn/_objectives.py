@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ._device import precise
-from ._losses import Loss
+from ._losses import Gradient, Loss
 from ._principal import PrincipalComponents
 from ._rows import Rows
 from .networks import AutoencoderModule, DenseAutoencoder, DensePasses, mix
@@ -74,8 +74,8 @@ class RowsObjective(ABC):
         Length P of theta.
     noisy : bool
         Whether training draws noise.
-    penalised : Tensor of shape (P,)
-        Mask of the parameters that the L2 penalty acts on.
+    penalised : Tensor of shape (P,) or None
+        Mask of the parameters that the L2 penalty acts on; None: there is no penalty.
     alpha : float
         Strength of the L2 penalty 0.5 alpha |W|^2, which is divided by the sum of the weights of
         a batch's rows, as in scikit-learn's MLPRegressor.
@@ -91,19 +91,20 @@ class RowsObjective(ABC):
         *,
         n_parameters: int,
         noisy: bool,
-        penalised: Tensor,
+        penalised: Tensor | None,
         alpha: float,
         batch_size: int,
         shuffle: bool,
         seed: int,
     ):
         self.rows, self.seed = rows, seed
+        self.n_rows = len(rows)
         self._n_parameters, self._shuffle = n_parameters, shuffle
         self._batch_size = min(batch_size, len(rows))
         self._one_batch = self._batch_size == len(rows)
         self.exact = self._one_batch and not noisy
         self._decay = None
-        if alpha:  # compared with weights of mean 1
+        if penalised is not None:  # compared with weights of mean 1
             mask = penalised.to(device=rows.X.device, dtype=rows.dtype)
             self._decay = mask * (alpha / rows.mean_weight)
         self._generator = torch.Generator(device="cpu")
@@ -212,7 +213,7 @@ class DenseObjective(RowsObjective):
             rows,
             n_parameters=network.layout.size,
             noisy=network.dropout > 0,
-            penalised=network.penalised,
+            penalised=network.penalised if alpha else None,
             alpha=alpha,
             batch_size=batch_size,
             shuffle=shuffle,
@@ -278,6 +279,7 @@ class _DenseWorkspace(Workspace):
         self._sums = kept[0].new_zeros(n_models, 3)
         self._sums[:, 1] = n_rows
         self._value = self._sums[:, :1, None]
+        self._gradient = Gradient.of(passes.delta)
         self._first_x, self._other_x = passes.x[0], passes.x[1:]
         self._loaded: Batch | None = None
 
@@ -290,7 +292,7 @@ class _DenseWorkspace(Workspace):
             self._loaded = batch
         passes.forward()
         self._loss.value_and_gradient(
-            passes.output, passes.x, batch.weight, passes.delta, self._value
+            passes.output, passes.x, batch.weight, self._gradient, self._value
         )
         return self._sums
 

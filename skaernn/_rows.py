@@ -129,24 +129,32 @@ def content_hash(X: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
     return hashes
 
 
-def _merge(X: np.ndarray, index: np.ndarray, weight: np.ndarray, hashes: np.ndarray):
-    """Sort by content and make one row of equal ones: (index, weight, hashes).
+def _merge(X: np.ndarray, index: np.ndarray, weight: np.ndarray):
+    """Sort rows by content and make one of equal ones: (index, weight).
 
-    Weights of equal rows are added from the smallest up, whatever order they came in.
+    By a hash of sixteen columns, then, where those agree, of all. Weights of equal rows are added
+    from the smallest up, whatever order they came in.
     """
-    order = np.lexsort((weight, hashes))
-    same = _same_as_next(X, index[order], hashes[order])
+    some = X[:, :: max(1, X.shape[1] // 16)]
+    first, second = content_hash(some, index), np.zeros(len(index), dtype=np.uint64)
+    order = np.argsort(first)
+    equal = first[order[1:]] == first[order[:-1]]
+    tied = order[np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])]
+    if len(tied):
+        second[tied] = content_hash(X, index[tied])
+    order = np.lexsort((weight, second, first))
+    ranks = np.stack([first, second], axis=1)[order]
+    same = _same_as_next(X, index[order], (ranks[1:] == ranks[:-1]).all(axis=1))
     if same is None:  # different rows of one hash: sort by content as well
-        order = np.lexsort((weight, *X[index].T, hashes))
+        order = np.lexsort((weight, *X[index].T, second, first))
         same = (X[index[order][1:]] == X[index[order][:-1]]).all(axis=1)
-    index, weight, hashes = index[order], weight[order], hashes[order]
-    first = np.flatnonzero(np.r_[True, ~same])
-    return np.minimum.reduceat(index, first), np.add.reduceat(weight, first), hashes[first]
+    index, weight = index[order], weight[order]
+    starts = np.flatnonzero(np.r_[True, ~same])
+    return np.minimum.reduceat(index, starts), np.add.reduceat(weight, starts)
 
 
-def _same_as_next(X: np.ndarray, index: np.ndarray, hashes: np.ndarray) -> np.ndarray | None:
-    """Which of the rows `index`, sorted by hash, equal the next; None if a hash misleads."""
-    same = hashes[1:] == hashes[:-1]
+def _same_as_next(X: np.ndarray, index: np.ndarray, same: np.ndarray) -> np.ndarray | None:
+    """`same`, if the rows `index` that it marks do equal the next; None if a hash misled it."""
     candidates = np.flatnonzero(same)
     size = max(1, _BLOCK // X.shape[1])
     for start in range(0, len(candidates), size):
@@ -197,12 +205,9 @@ def make_rows(
     weight = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
     if not weight.all():
         index, weight = index[weight > 0], weight[weight > 0]
-    merged = len(index) <= max(MERGED_ROWS, batch_size)
-    hashes = None
-    if merged or keyed or validation:
-        hashes = content_hash(X, None if len(index) == len(X) else index)
-    if merged:
-        index, weight, hashes = _merge(X, index, weight, hashes)
+    if len(index) <= max(MERGED_ROWS, batch_size):
+        index, weight = _merge(X, index, weight)
+    hashes = content_hash(X, index) if keyed or validation else None
 
     def rows(chosen: np.ndarray) -> Rows:
         if not shuffle and len(chosen) > batch_size:

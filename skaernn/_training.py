@@ -14,8 +14,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ._device import precise
-
 _MIN_EPOCHS = 10  # after which it means something that no epoch was better than the start
 
 
@@ -27,9 +25,12 @@ class Objective(Protocol):
     exact : bool
         Whether the sums over one epoch are the loss at the parameters the epoch began with:
         one batch, no noise.
+    n_rows : int
+        Rows in an epoch.
     """
 
     exact: bool
+    n_rows: int
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Parameters (K, P) to start from."""
@@ -161,8 +162,7 @@ def train(
     theta, grad = state.theta, state.grad
     if len(theta) != 1:
         raise NotImplementedError("Several models at once are evaluated, but not yet trained.")
-    # the loss of millions of rows, and their number, need more digits than float32 has
-    totals = theta.new_zeros(1, 3, dtype=precise(theta.device))
+    totals = theta.new_zeros(1, 3)
     # The loss of an exact epoch belongs to the parameters it began with.
     looks_back = objective.exact and validation is None
     candidate = torch.empty_like(theta) if looks_back else theta
@@ -194,7 +194,7 @@ def train(
                 state.reason = "diverged"
                 break
             state.epoch += 1
-            state.seen += round(count)
+            state.seen += objective.n_rows
             state.loss_curve.append(loss)
             if validation is not None:
                 state.validation_scores.append(-monitored)
@@ -251,7 +251,7 @@ def finish(
         return
     if not keep_best and state.reason != "diverged":
         # A sample is enough to see parameters that overflow.
-        if math.isfinite(objective.evaluate(state.theta, 2048)):
+        if math.isfinite(objective.evaluate(state.theta, 256)):
             return
         state.reason = "diverged"
     candidates = {} if state.reason == "diverged" else {"last": state.theta}

@@ -101,9 +101,9 @@ class DenseAutoencoder:
                 view.zero_()
                 continue
             n_in, n_out = len(view) - 1, view.shape[1]
-            # drawn in float64 on the CPU: the same start for every dtype and device
-            draw = torch.rand(view.shape, generator=generator, dtype=torch.float64, device="cpu")
-            draw = 2 * draw - 1
+            # drawn in float32 on the CPU: the same start for every dtype and device
+            draw = torch.empty(view.shape, dtype=torch.float32, device="cpu")
+            draw.uniform_(-1, 1, generator=generator)
             draw[:-1] *= math.sqrt(6.0 / (n_in + n_out))
             draw[-1] *= n_in**-0.5
             view.copy_(draw)

@@ -14,7 +14,7 @@ def linear_from(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     layer = nn.Linear.__new__(nn.Linear)
     nn.Module.__init__(layer)
     layer.in_features, layer.out_features = weight.shape
-    layer.weight = nn.Parameter(weight.T.clone(memory_format=torch.contiguous_format))
+    layer.weight = nn.Parameter(weight.T.clone())  # in the order it has: no transposition
     layer.register_parameter("bias", None if bias is None else nn.Parameter(bias.clone()))
     return layer
 
