@@ -37,7 +37,8 @@ DATASETS = {
     "diabetes": datasets.load_diabetes,
 }
 RAW = {"digits"}
-COMPONENTS = {"iris": (1, 2), "linnerud": (1,), "digits": (2, 16)}
+COMPONENTS = {"iris": (1, 2), "linnerud": (1, 2), "digits": (2, 16)}
+NOT_AVERAGED = ("linnerud", 2)  # the default code of 16 rows of 3 features: for the worst only
 N_FOLDS = 5
 N_SEEDS = 5
 GEOMETRIC_MEAN_BAR = 0.75
@@ -122,13 +123,19 @@ def render(tasks):
         )
     header = ["data", "components", "mean", "min", "max", "seconds"]
     means = [np.mean(task["ratios"]) for task in tasks]
-    geometric_mean = float(np.exp(np.mean(np.log(means))))
+    averaged = [
+        np.mean(task["ratios"])
+        for task in tasks
+        if (task["dataset"], task["n_components"]) != NOT_AVERAGED
+    ]
+    geometric_mean = float(np.exp(np.mean(np.log(averaged))))
     worst = max(max(task["ratios"]) for task in tasks)
     return "\n".join(
         [
             markdown_table(header, rows),
             "",
-            f"- geometric mean of the means: {geometric_mean:.3f}, "
+            f"- geometric mean of the means (without {NOT_AVERAGED[0]}, {NOT_AVERAGED[1]}): "
+            f"{geometric_mean:.3f}, "
             f"bar {GEOMETRIC_MEAN_BAR}: {_word(geometric_mean <= GEOMETRIC_MEAN_BAR)}",
             f"- worst of all seeds: {worst:.3f}, bar {WORST_BAR}: {_word(worst <= WORST_BAR)}; "
             f"worst mean: {max(means):.3f}",

@@ -175,6 +175,28 @@ def _footprint_section(record):
     return "\n".join(lines)
 
 
+def summary(record):
+    """The README's table: speed on one thread, and the loss that was reached.
+
+    Parameters
+    ----------
+    record : dict
+        What ``run.py --json`` wrote.
+    """
+    names = list(record["problems"][0]["contenders"])
+    rows = []
+    for problem in record["problems"]:
+        loop = problem["contenders"][problem["baseline"]]
+        cells = [problem["description"].split(", Adam")[0]]
+        for name in names:
+            contender = problem["contenders"][name]
+            speed = median_ratio(loop["cpu_1"], contender["cpu_1"])
+            loss = ratio_of_medians(contender["loss"], loop["loss"])
+            cells.append(f"{speed:.1f} ({loss:.2f})")
+        rows.append(cells)
+    return markdown_table(["training", *names], rows)
+
+
 def render(record):
     """The whole record as Markdown."""
     machine = ", ".join(f"{key} {value}" for key, value in record["machine"].items())
@@ -190,4 +212,7 @@ def render(record):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Markdown table of a record of run.py")
     parser.add_argument("path", type=Path, help="what run.py --json wrote")
-    print(render(json.loads(parser.parse_args().path.read_text())))
+    parser.add_argument("--summary", action="store_true", help="the README's table only")
+    arguments = parser.parse_args()
+    record = json.loads(arguments.path.read_text())
+    print(summary(record) if arguments.summary else render(record))

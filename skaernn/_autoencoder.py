@@ -130,7 +130,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         Share of the (scaled) variance along each of PCA's components, from which training began;
         None where nothing needed them. What the autoencoder explains is its `score`.
     code_mean_, code_covariance_ : ndarray of shape (n_components_,) or its square
-        Moments of the codes of the training rows (of 2048 of them, if there are more).
+        Moments of the codes of the training rows (of 1024 of them, if there are more).
     n_iter_ : int
         Epochs run.
     loss_, best_loss_ : float

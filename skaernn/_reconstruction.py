@@ -18,7 +18,7 @@ from ._rows import Rows, make_rows
 from ._validation import check_codes, check_rows, check_weights, to_tensor
 from .networks import AutoencoderModule
 
-_CODE_SAMPLE = 2048  # rows from which the moments of the codes are estimated
+_CODE_SAMPLE = 1024  # rows from which the moments of the codes are estimated
 
 
 class ReconstructionMixin(TransformerMixin):
@@ -178,7 +178,7 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
 
 
 def code_moments(module: AutoencoderModule, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean (C,) and covariance (C, C) of the codes of `rows`, or of 2048 of them."""
+    """Weighted mean (C,) and covariance (C, C) of the codes of `rows`, or of 1024 of them."""
     codes, weights = [], []
     with exact_inference(rows.X.device):
         for block, weight in rows.sample(_CODE_SAMPLE).blocks(rows.dtype):

@@ -145,6 +145,11 @@ def test_samples_look_like_the_data():
     np.testing.assert_allclose(drawn.mean(0), X.mean(0), atol=0.15 * spread)
     assert 0.5 < drawn.var(0).sum() / X.var(0).sum() < 1.2
     np.testing.assert_array_equal(drawn, estimator.sample(4000, random_state=0))
+
+
+def test_moments_of_the_codes():
+    X = load_digits().data[:1000]
+    estimator = AutoencoderTransformer(16, max_iter=2, random_state=0).fit(X)
     codes = estimator.transform(X)
     np.testing.assert_allclose(estimator.code_mean_, codes.mean(0), atol=1e-9)
     np.testing.assert_allclose(estimator.code_covariance_, np.cov(codes.T, bias=True), atol=1e-9)
