@@ -239,3 +239,28 @@ def test_too_large_a_learning_rate_gives_pca_and_says_so():
     assert caught[0].filename == __file__
     pca = PCA(2).fit(IRIS)
     assert estimator.score(IRIS) == pytest.approx(pca.explained_variance_ratio_.sum())
+
+
+@pytest.mark.parametrize("evaluation", [3, 4, 5, 8, 13, 21])
+def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, monkeypatch):
+    from skaernn._objectives import DenseObjective
+
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    original, calls = DenseObjective.sums, []
+
+    def sums(self, theta, batch, grad):
+        calls.append(None)
+        if len(calls) == evaluation:
+            raise KeyboardInterrupt
+        return original(self, theta, batch, grad)
+
+    monkeypatch.setattr(DenseObjective, "sums", sums)
+    estimator = AutoencoderTransformer(
+        solver="lbfgs", linear_path=False, alpha=0, tol=0, random_state=0
+    )
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        estimator.fit(X)
+    error = 0.5 * 6 * estimator.reconstruction_error(X).mean()
+    kept = error / float(estimator.module_.scale) ** 2
+    assert kept <= estimator.loss_ * (1 + 1e-12)
+    assert len(estimator.loss_curve_) == estimator.n_iter_
