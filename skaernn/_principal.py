@@ -27,8 +27,8 @@ def _power_of_two(x: float) -> float:
 def moments(rows: Rows) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature, (F,) float64, safe from overflow.
 
-    Two passes over the rows, both in units of the largest value: one for the mean, one for the
-    squared deviations from it.
+    Three passes over the rows: for the largest value, whose power of two is the unit of the
+    others, for the mean, and for the squared deviations from it.
     """
     dtype = precise(rows.X.device)
     unit = _power_of_two(max(float(block.abs().max()) for block, _ in rows.blocks(dtype)))

@@ -249,12 +249,14 @@ def finish(
     if validated:
         state.theta.copy_(state.best_theta)
         return
-    if not keep_best and state.reason != "diverged":
+    diverged, interrupted = state.reason == "diverged", state.reason == "interrupted"
+    if not keep_best and not diverged:
         # A sample is enough to see parameters that overflow.
         if math.isfinite(objective.evaluate(state.theta, 256)):
             return
-        state.reason = "diverged"
-    candidates = {} if state.reason == "diverged" else {"last": state.theta}
+        diverged = True
+        state.reason = "interrupted" if interrupted else "diverged"
+    candidates = {} if diverged else {"last": state.theta}
     candidates["best"] = state.best_theta
     known = {}
     if objective.exact and math.isfinite(state.best_loss):
@@ -272,5 +274,6 @@ def finish(
         state.theta.copy_(candidates[best])
         # Clearly, not by rounding, and not in the first few steps, which often go astray.
         worse = losses.get("last", 0.0) > 2 * losses[best] > 1e-6
-        if worse and state.epoch >= _MIN_EPOCHS and torch.equal(state.theta, start):
+        trained = state.epoch >= _MIN_EPOCHS and not interrupted
+        if worse and trained and torch.equal(state.theta, start):
             state.reason = "worse"

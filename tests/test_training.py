@@ -264,3 +264,29 @@ def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, mon
     kept = error / float(estimator.module_.scale) ** 2
     assert kept <= estimator.loss_ * (1 + 1e-12)
     assert len(estimator.loss_curve_) == estimator.n_iter_
+
+
+@pytest.mark.parametrize("linear_path", [False, True])
+def test_an_interrupt_is_said_whatever_else_went_wrong(linear_path, monkeypatch):
+    """Also where the weights that Ctrl-C left are worse than the start, or not finite."""
+    from skaernn._solvers import SGD
+
+    original, calls = SGD.step, []
+
+    def step(self, state, evaluate, learning_rate):
+        sums = original(self, state, evaluate, learning_rate)
+        calls.append(None)
+        state.theta.mul_(1.2)  # every step is for the worse
+        if len(calls) == 15:
+            state.theta.mul_(1.0 if linear_path else np.inf)
+            raise KeyboardInterrupt
+        return sums
+
+    monkeypatch.setattr(SGD, "step", step)
+    estimator = AutoencoderTransformer(
+        solver="sgd", linear_path=linear_path, learning_rate=1e-6, random_state=0
+    )
+    with pytest.warns(UserWarning, match="interrupted by user") as caught:
+        estimator.fit(IRIS)
+    assert [str(warning.message) for warning in caught] == ["Training interrupted by user."]
+    assert np.isfinite(estimator.transform(IRIS)).all()

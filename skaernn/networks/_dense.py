@@ -133,7 +133,7 @@ class DenseAutoencoder:
     def module(
         self, theta: Tensor, mean: Tensor | None = None, scale: Tensor | None = None
     ) -> AutoencoderModule:
-        """A plain module with copies of the parameters in `theta` (P,), in eval mode."""
+        """A plain module with copies of `theta` (P,), `mean` and `scale`, in eval mode."""
         views = self._views(theta)
         activations = {"encoder": self.code_activation, "decoder": self.output_activation}
         sides = []
@@ -146,7 +146,8 @@ class DenseAutoencoder:
                 layers.append(linear_from(block[:width], block[-1]))
             path = linear_from(block[width:-1], None) if self.has_path else None
             sides.append(Side(nn.Sequential(*layers), path, ACTIVATIONS[activation].module()))
-        return AutoencoderModule(*sides, mean, scale).eval()
+        units = (None if value is None else value.clone() for value in (mean, scale))
+        return AutoencoderModule(*sides, *units).eval()
 
     def module_from(self, weights: dict[str, Tensor]) -> AutoencoderModule:
         """The module whose ``state_dict`` is `weights`."""
