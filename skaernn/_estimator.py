@@ -148,7 +148,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         What a callback raises reaches the user after the estimator has been brought up to date.
         """
-        start, first = state.theta.clone(), state.epoch
+        start = state.theta.clone()
         schedule = SCHEDULES["constant" if incremental else self.schedule]
         max_iter = 1 if incremental else self.max_iter
 
@@ -162,7 +162,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 start_loss=start_loss,
             )
             vars(self).update(self._attributes(objective, state))
-            if incremental and state.reason != "diverged":
+            if incremental and state.reason != "diverged" and _all_finite(state.slots):
                 self._slots = state.slots
 
         with reporting(
@@ -175,7 +175,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     state,
                     max_iter=max_iter,
                     learning_rate=lambda epoch: schedule(
-                        self.learning_rate, epoch - first, self.max_iter
+                        self.learning_rate, epoch - state.began, self.max_iter
                     ),
                     plateau=None if incremental else self._plateau(),
                     validation=validation,
@@ -279,6 +279,11 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 def _to_torch(array, device: torch.device) -> torch.Tensor:
     """A copy of an array that may be memory-mapped and read-only."""
     return torch.tensor(np.array(array), device=device)
+
+
+def _all_finite(slots: dict) -> bool:
+    """Whether a solver's memory is fit to go on with."""
+    return all(bool(slot.isfinite().all()) for slot in slots.values())
 
 
 def _comparable(name: str, value):

@@ -78,6 +78,8 @@ class TrainingState:
         Whether it continues earlier training.
     epoch, step, seen : int
         Epochs and solver steps finished, rows seen.
+    began : int
+        The epoch at which this call of `train` began.
     converged : bool
         Set by a solver that can do no better.
     best_theta, best_loss
@@ -99,6 +101,7 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     seen: int = 0
+    began: int = 0
     converged: bool = False
     best_theta: Tensor | None = None
     best_loss: float = math.inf
@@ -167,6 +170,7 @@ def train(
     looks_back = objective.exact and validation is None
     candidate = torch.empty_like(theta) if looks_back else theta
     state.best_theta = theta.clone()
+    state.began = state.epoch
     batch = None
 
     def evaluate() -> Tensor:
@@ -274,6 +278,6 @@ def finish(
         state.theta.copy_(candidates[best])
         # Clearly, not by rounding, and not in the first few steps, which often go astray.
         worse = losses.get("last", 0.0) > 2 * losses[best] > 1e-6
-        trained = state.epoch >= _MIN_EPOCHS and not interrupted
+        trained = state.epoch - state.began >= _MIN_EPOCHS and not interrupted
         if worse and trained and torch.equal(state.theta, start):
             state.reason = "worse"

@@ -290,3 +290,28 @@ def test_an_interrupt_is_said_whatever_else_went_wrong(linear_path, monkeypatch)
         estimator.fit(IRIS)
     assert [str(warning.message) for warning in caught] == ["Training interrupted by user."]
     assert np.isfinite(estimator.transform(IRIS)).all()
+
+
+def test_an_interrupted_partial_fit_keeps_no_poisoned_memory(monkeypatch):
+    from skaernn._solvers import SGD
+
+    original, calls = SGD.step, []
+
+    def step(self, state, evaluate, learning_rate):
+        sums = original(self, state, evaluate, learning_rate)
+        calls.append(None)
+        if len(calls) == 3:
+            state.theta.fill_(np.nan)
+            state.slots["velocity"].fill_(np.nan)
+            raise KeyboardInterrupt
+        return sums
+
+    estimator = AutoencoderTransformer(solver="sgd", batch_size=16, random_state=0)
+    monkeypatch.setattr(SGD, "step", step)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        estimator.partial_fit(IRIS)
+    monkeypatch.undo()
+    for _ in range(3):
+        estimator.partial_fit(IRIS)
+    assert np.isfinite(estimator.transform(IRIS)).all()
+    assert np.isfinite(estimator.loss_)
