@@ -8,10 +8,11 @@ import torch
 from scipy.optimize import minimize
 from torch.nn import functional
 
+from skaernn._content import content_hash
 from skaernn._losses import LOSSES
 from skaernn._objectives import DenseObjective
 from skaernn._principal import moments, principal_components
-from skaernn._rows import content_hash, make_rows
+from skaernn._rows import make_rows
 from skaernn._solvers import LBFGS, SCHEDULES, SOLVERS
 from skaernn._training import TrainingState
 from skaernn.networks import ACTIVATIONS, DenseAutoencoder

@@ -16,8 +16,8 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from variants import VARIANTS, make
 
-from skaernn import _rows
-from skaernn._rows import content_hash
+from skaernn import _content
+from skaernn._content import content_hash
 
 ONE_BATCH = [variant for variant in VARIANTS if "batch_size" not in variant.values[0]]
 
@@ -190,7 +190,7 @@ class TestHash:
     def test_equal_hashes_of_different_rows(self, params, monkeypatch):
         coarse = np.uint64(2**62)
         monkeypatch.setattr(
-            _rows, "content_hash", lambda *args: content_hash(*args) // coarse * coarse
+            _content, "content_hash", lambda *args: content_hash(*args) // coarse * coarse
         )
         generator = np.random.default_rng(0)
         rows, weight = generator.random((30, 3)).round(1), generator.integers(0, 4, 30)
