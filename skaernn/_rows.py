@@ -132,9 +132,7 @@ def make_rows(
         return Rows(
             X=tensor,
             index=torch.from_numpy(index).to(device),
-            weight=None
-            if equal
-            else torch.from_numpy(weight / mean).to(dtype)[:, None].to(device),
+            weight=relative,
             mean_weight=mean,
             dtype=dtype,
             keys=None if keys is None else torch.from_numpy(keys.view(np.int64)).to(device),
