@@ -10,11 +10,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.metaestimators import available_if
 
 from ._compat import fit_context
+from ._dense_objective import DenseObjective
 from ._design import Design, check_combinations, design, largest_network, resolve_scaling
 from ._device import threads_for
 from ._estimator import NeuralEstimator, fitting
 from ._losses import LOSSES
-from ._objectives import DenseObjective
 from ._reconstruction import ReconstructionMixin, code_moments
 from ._rows import make_rows
 from ._validation import (

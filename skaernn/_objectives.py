@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from ._device import precise
-from ._losses import Gradient, Loss
-from ._principal import PrincipalComponents
-from ._rows import Rows
-from .networks import AutoencoderModule, DenseAutoencoder, DensePasses, mix
+from .networks import mix
 
-_CHUNK = 8192  # rows that go through the network at once in training
-_EVALUATED = 1024  # and in evaluation
+_KEPT = 8  # workspaces; ragged sequences need another one for nearly every batch
 
 
 class Batch(NamedTuple):
@@ -50,12 +45,55 @@ class Batch(NamedTuple):
         ]
 
 
+class Source(Protocol):
+    """Weighted rows of any kind.
+
+    Attributes
+    ----------
+    index : Tensor of shape (m,), int64
+        Which rows of X.
+    weight : Tensor of shape (m, 1) or None
+        Of mean 1 over all losses. None: all equal.
+    keys : Tensor of shape (m,), int64, or None
+        Content hashes, where something random depends on the row.
+    mean_weight : float
+        Mean of the weights as given, before they were divided by it.
+    dtype : torch.dtype
+        What the network computes in.
+    device : torch.device
+    losses_per_row : float
+        How many losses a row has in the mean: 1, or one for each of its steps.
+    """
+
+    index: Tensor
+    weight: Tensor | None
+    keys: Tensor | None
+    mean_weight: float
+    dtype: torch.dtype
+    device: torch.device
+    losses_per_row: float
+
+    def __len__(self) -> int: ...
+
+    def total_weight(self) -> float:
+        """Sum of the weights of all losses."""
+
+    def sample(self, n: int) -> Source:
+        """At most `n` of the rows, evenly spaced."""
+
+    def arranged(self, order: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """A random order, changed so that batches of `size` cost less."""
+
+    def sorted(self, batch: Batch) -> Batch:
+        """A batch in the order that the network wants."""
+
+
 class Workspace(ABC):
-    """A network's work on batches of one size, in buffers of its own."""
+    """A network's work on batches of one shape, in buffers of its own."""
 
     @abstractmethod
     def value(self, batch: Batch) -> Tensor:
-        """Summed loss, number of rows and room for a penalty, (K, 3), without noise."""
+        """Summed loss, number of losses and room for a penalty, (K, 3), without noise."""
 
     @abstractmethod
     def sums(self, batch: Batch) -> Tensor:
@@ -69,7 +107,7 @@ class RowsObjective(ABC):
 
     Parameters
     ----------
-    rows : Rows
+    rows : Source
     n_parameters : int
         Length P of theta.
     noisy : bool
@@ -85,9 +123,12 @@ class RowsObjective(ABC):
     seed : int
     """
 
+    most_rows = 8192  # that go through the network at once in training
+    most_evaluated = 1024  # and in evaluation
+
     def __init__(
         self,
-        rows: Rows,
+        rows: Source,
         *,
         n_parameters: int,
         noisy: bool,
@@ -105,24 +146,28 @@ class RowsObjective(ABC):
         self.exact = self._one_batch and not noisy
         self._decay = None
         if penalised is not None:  # compared with weights of mean 1
-            mask = penalised.to(device=rows.X.device, dtype=rows.dtype)
-            self._decay = mask * (alpha / rows.mean_weight)
+            mask = penalised.to(device=rows.device, dtype=rows.dtype)
+            self._decay = mask * (alpha / rows.mean_weight * rows.losses_per_row)
         self._generator = torch.Generator(device="cpu")
-        self._everything = Batch(rows.index, rows.weight, rows.keys, 0)
-        self._workspaces: dict[tuple[int, int, int], Workspace] = {}
-        self._evaluators: dict[int, Workspace] = {}
+        everything = Batch(rows.index, rows.weight, rows.keys, 0)
+        self._everything = rows.sorted(everything) if self._one_batch else everything
+        self._workspaces: dict[Hashable, Workspace] = {}
         self._evaluated: Tensor | None = None
         self._part_grad: Tensor | None = None
 
     @abstractmethod
+    def shape(self, batch: Batch) -> Hashable:
+        """What batches that can share a workspace have in common."""
+
+    @abstractmethod
     def workspace(
-        self, theta: Tensor, grad: Tensor | None, n_rows: int, *, noisy: bool
+        self, theta: Tensor, grad: Tensor | None, shape: Hashable, *, noisy: bool
     ) -> Workspace:
-        """Buffers for batches of `n_rows`, bound to `theta` and `grad` (K, P)."""
+        """Buffers for batches of a `shape`, bound to `theta` and `grad` (K, P)."""
 
     def zeros(self) -> Tensor:
         """Parameters (1, P), all zero."""
-        return torch.zeros(1, self._n_parameters, dtype=self.rows.dtype, device=self.rows.X.device)
+        return torch.zeros(1, self._n_parameters, dtype=self.rows.dtype, device=self.rows.device)
 
     def batches(self, epoch: int) -> Iterable[Batch]:
         """All rows in batches of `batch_size`, the last one shorter."""
@@ -131,23 +176,23 @@ class RowsObjective(ABC):
             everything = everything._replace(epoch=epoch)
         if self._one_batch:
             return [everything]
-        if not self._shuffle:
-            return everything.split(self._batch_size)
-        generator = self._generator.manual_seed(mix(self.seed, epoch))
-        order = torch.randperm(len(self.rows), generator=generator, device="cpu")
-        return everything.take(order.to(everything.index.device)).split(self._batch_size)
+        if self._shuffle:
+            generator = self._generator.manual_seed(mix(self.seed, epoch))
+            order = torch.randperm(len(self.rows), generator=generator, device="cpu")
+            order = self.rows.arranged(order, self._batch_size, generator)
+            everything = everything.take(order.to(everything.index.device))
+        return [self.rows.sorted(batch) for batch in everything.split(self._batch_size)]
 
     def sums(self, theta: Tensor, batch: Batch, grad: Tensor) -> Tensor:
-        """Loss of a batch, its number of rows (weights have mean 1), and room."""
-        n_rows = batch.index.shape[0]
-        if n_rows <= _CHUNK:
-            return self._workspace(theta, grad, n_rows).sums(batch)
+        """Loss of a batch, its number of losses (weights have mean 1), and room."""
+        if len(batch.index) <= self.most_rows:
+            return self._workspace(theta, grad, batch).sums(batch)
         if self._part_grad is None:
             self._part_grad = torch.empty_like(theta)
         grad.zero_()
         total = theta.new_zeros(len(theta), 3)
-        for part in batch.split(_CHUNK):
-            total += self._workspace(theta, self._part_grad, len(part.index)).sums(part)
+        for part in batch.split(self.most_rows):
+            total += self._workspace(theta, self._part_grad, part).sums(part)
             grad += self._part_grad
         return total
 
@@ -167,138 +212,18 @@ class RowsObjective(ABC):
             self._evaluated = torch.empty_like(theta)
         self._evaluated.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
-        for part in Batch(rows.index, rows.weight, None, 0).split(_EVALUATED):
-            n = part.index.shape[0]
-            if n not in self._evaluators:
-                self._evaluators[n] = self.workspace(self._evaluated, None, n, noisy=False)
-            total += self._evaluators[n].value(part)[:, 0]
-        count = len(rows) if rows.weight is None else float(rows.weight.sum())
-        return total.item() / count
+        everything = rows.sorted(Batch(rows.index, rows.weight, None, 0))
+        for part in everything.split(self.most_evaluated):
+            total += self._workspace(self._evaluated, None, part).value(part)[:, 0]
+        return total.item() / rows.total_weight()
 
-    def _workspace(self, theta: Tensor, grad: Tensor, n_rows: int) -> Workspace:
-        key = (id(theta), id(grad), n_rows)  # a workspace keeps both alive
-        found = self._workspaces.get(key)
+    def _workspace(self, theta: Tensor, grad: Tensor | None, batch: Batch) -> Workspace:
+        shape = self.shape(batch)
+        key = (id(theta), id(grad), shape)  # a workspace keeps both alive
+        found = self._workspaces.pop(key, None)
         if found is None:
-            found = self._workspaces[key] = self.workspace(theta, grad, n_rows, noisy=True)
+            while len(self._workspaces) >= _KEPT:  # the one not used for longest
+                del self._workspaces[next(iter(self._workspaces))]
+            found = self.workspace(theta, grad, shape, noisy=grad is not None)
+        self._workspaces[key] = found
         return found
-
-
-class DenseObjective(RowsObjective):
-    """Reconstruction by a dense autoencoder through hand-written passes.
-
-    Parameters
-    ----------
-    network : DenseAutoencoder
-    loss : Loss
-    rows : Rows
-    alpha, batch_size, shuffle, seed
-        See `RowsObjective`.
-    principal : PrincipalComponents or None
-        Where the linear path starts.
-    """
-
-    def __init__(
-        self,
-        network: DenseAutoencoder,
-        loss: Loss,
-        rows: Rows,
-        *,
-        alpha: float = 0.0,
-        batch_size: int = 200,
-        shuffle: bool = True,
-        seed: int = 0,
-        principal: PrincipalComponents | None = None,
-    ):
-        super().__init__(
-            rows,
-            n_parameters=network.layout.size,
-            noisy=network.dropout > 0,
-            penalised=network.penalised if alpha else None,
-            alpha=alpha,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=seed,
-        )
-        self.network, self.loss, self.principal = network, loss, principal
-
-    def start(self, generator: torch.Generator) -> Tensor:
-        """Random parameters; the linear path, if there is one, at the principal components."""
-        network = self.network
-        theta = self.zeros()
-        network.start(theta[0], generator)
-        if network.linear_path:
-            found = self.principal.components[:, : network.n_components]
-            encode = found.new_zeros(network.n_features, network.n_components)
-            encode[:, : found.shape[1]] = found
-            n_extra = network.n_components - found.shape[1]
-            if n_extra:  # more components than there are: random in, nothing out
-                shape = network.n_features, n_extra
-                draw = torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu")
-                encode[:, found.shape[1] :] = (2 * draw - 1) * network.n_features**-0.5
-            decode = encode.T.clone()
-            decode[found.shape[1] :] = 0
-            mean = self.principal.mean
-            decode, bias = self.loss.start_decoder(decode, mean)
-            network.start_path(theta[0], encode, decode, mean, bias)
-        return theta
-
-    @property
-    def start_loss(self) -> float | None:
-        """The exact loss at `start` where it is PCA's: half the discarded variance."""
-        network = self.network
-        is_pca = (
-            network.linear_path
-            and self.loss.is_squared
-            and network.code_activation == network.output_activation == "identity"
-        )
-        return 0.5 * self.principal.discarded(network.n_components) if is_pca else None
-
-    def pack(self, module: AutoencoderModule) -> Tensor:
-        """The parameters of a fitted module."""
-        theta = self.zeros()
-        self.network.pack(module, theta[0])
-        return theta
-
-    def module(self, theta: Tensor) -> AutoencoderModule:
-        """The module of one model's parameters (P,), between the units of X."""
-        return self.network.module(theta, self.rows.mean, self.rows.scale)
-
-    def workspace(self, theta, grad, n_rows, *, noisy):
-        """See `RowsObjective`."""
-        network = self.network if noisy else replace(self.network, dropout=0.0)
-        linear_output = network.output_activation == self.loss.output_activation
-        passes = DensePasses(network, theta, grad, n_rows, linear_output=linear_output)
-        return _DenseWorkspace(passes, self.loss, self.rows, self.seed, (theta, grad))
-
-
-class _DenseWorkspace(Workspace):
-    def __init__(self, passes: DensePasses, loss: Loss, rows: Rows, seed: int, kept: tuple):
-        self._passes, self._loss, self._rows, self._seed = passes, loss, rows, seed
-        self._kept = kept  # theta and grad, whose ids name this workspace
-        n_models, n_rows, _ = passes.x.shape
-        self._sums = kept[0].new_zeros(n_models, 3)
-        self._sums[:, 1] = n_rows
-        self._value = self._sums[:, :1, None]
-        self._gradient = Gradient.of(passes.delta)
-        self._first_x, self._other_x = passes.x[0], passes.x[1:]
-        self._loaded: Batch | None = None
-
-    def value(self, batch):
-        passes = self._passes
-        if batch is not self._loaded:  # the one batch of a fit is gathered once
-            self._rows.take(batch.index, self._first_x)
-            if self._other_x.shape[0]:
-                self._other_x.copy_(self._first_x)
-            self._loaded = batch
-        passes.forward()
-        self._loss.value_and_gradient(
-            passes.output, passes.x, batch.weight, self._gradient, self._value
-        )
-        return self._sums
-
-    def sums(self, batch):
-        if batch.keys is not None:
-            self._passes.draw_masks(batch.keys, self._seed, batch.epoch)
-        self.value(batch)
-        self._passes.backward()
-        return self._sums

@@ -47,8 +47,27 @@ class Rows:
     scale: Tensor | None = None
     keys: Tensor | None = None
 
+    losses_per_row = 1.0
+
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def device(self) -> torch.device:
+        """Where X is."""
+        return self.X.device
+
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return len(self) if self.weight is None else float(self.weight.sum())
+
+    def arranged(self, order: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """Any order is as good as another."""
+        return order
+
+    def sorted(self, batch):
+        """Any order is as good as another."""
+        return batch
 
     @property
     def n_features(self) -> int:

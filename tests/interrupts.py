@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-from skaernn._objectives import DenseObjective
+from skaernn._dense_objective import DenseObjective
 from skaernn._solvers import SOLVERS
 
 

@@ -11,8 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaernn import AutoencoderTransformer
+from skaernn._dense_objective import DenseObjective
 from skaernn._device import available_devices, resolve_device, threads_for
-from skaernn._objectives import DenseObjective
 
 IRIS = load_iris().data
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 from torch.nn import functional
 
 from skaernn._content import content_hash
+from skaernn._dense_objective import DenseObjective
 from skaernn._losses import LOSSES
-from skaernn._objectives import DenseObjective
 from skaernn._principal import moments, principal_components
 from skaernn._rows import make_rows
 from skaernn._solvers import LBFGS, SCHEDULES, SOLVERS
@@ -120,7 +120,7 @@ def test_large_batches_in_parts_equal_the_whole(monkeypatch):
     (batch,) = objective.batches(0)
     whole, parts = torch.empty_like(theta), torch.empty_like(theta)
     expected = objective.sums(theta, batch, whole).clone()
-    monkeypatch.setattr("skaernn._objectives._CHUNK", 10)
+    monkeypatch.setattr(DenseObjective, "most_rows", 10)
     for _ in range(5):
         torch.testing.assert_close(objective.sums(theta, batch, parts), expected)
         torch.testing.assert_close(parts, whole)

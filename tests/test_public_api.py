@@ -30,6 +30,7 @@ FLOORS = [
     {"_training", "_principal", "_chunks"},
     {"_solvers", "_callbacks"},
     {"_objectives", "_validation"},
+    {"_dense_objective"},
     {"_design", "_estimator"},
     {"_reconstruction"},
     {"_base_autoencoder"},
