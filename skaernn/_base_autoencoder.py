@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.metaestimators import available_if
 
 from ._compat import fit_context
+from ._content import MatrixContent
 from ._dense_objective import DenseObjective
 from ._design import Design, check_combinations, design, largest_network, resolve_scaling
-from ._device import threads_for
-from ._estimator import NeuralEstimator, fitting
+from ._estimator import NeuralEstimator, TrainingInput, fitting
 from ._losses import LOSSES
 from ._reconstruction import ReconstructionMixin, code_moments
-from ._rows import make_rows
+from ._rows import Rows
 from ._validation import (
     check_fits_dtype,
     check_memory,
     check_rows,
     check_unit_interval,
-    check_validation_arguments,
     check_weights,
     to_tensor,
 )
@@ -67,7 +65,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             If the network cannot fit into memory.
         """
         with fitting(self):
-            self._fit(X, sample_weight, X_val, sample_weight_val)
+            held_out = {"X": X_val, "sample_weight": sample_weight_val}
+            self._fit({"X": X, "sample_weight": sample_weight}, held_out)
         return self
 
     @available_if(NeuralEstimator._can_partial_fit)
@@ -91,84 +90,54 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         self : estimator
         """
         with fitting(self):
-            self._fit(X, sample_weight, incremental=True)
+            self._fit({"X": X, "sample_weight": sample_weight}, incremental=True)
         return self
 
-    def _fit(self, X, sample_weight, X_val=None, sample_weight_val=None, incremental=False):
-        resume = (incremental or self.warm_start) and hasattr(self, "module_")
-        self._check_solver()
+    def _check_combinations(self):
         check_combinations(self)
-        check_validation_arguments(self.early_stopping, X_val, sample_weight_val)
-        if resume:
-            self._check_continuable()
-        X = check_rows(self, X, reset=not resume)
+
+    def _read(self, X, sample_weight=None, *, reset, suffix=""):
+        X = check_rows(self, X, reset=reset, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
         self._check_values(X)
-        device, dtype = self._device_and_dtype(X)
-        largest = largest_network(self, *X.shape)
-        check_memory(largest.layout.size, dtype, device, largest.sides["encoder"])
-        split = self.early_stopping and X_val is None
-        seed = self._seed if resume and incremental else self._draw_seed()
-        rows, held_out = make_rows(
-            X,
-            to_tensor(X, device),
-            weight,
-            dtype,
-            keyed=self.dropout > 0,
-            batch_size=self._most_batch_rows(),
-            shuffle=self.shuffle,
-            validation=(self.validation_fraction, seed) if split else None,
-        )
-        if X_val is not None:
-            held_out = self._validation_rows(X_val, sample_weight_val, device, dtype)
-        batch_rows = min(self._most_batch_rows(), len(rows))
-        product = 2 * batch_rows * largest.largest_product
-        with threads_for(product, device), torch.autocast(device.type, enabled=False):
-            plan = self._continue(rows) if resume else design(self, rows)
-            network, loss = plan.network, LOSSES[self.loss]
-            objective = DenseObjective(
-                network,
-                loss,
-                plan.rows,
-                alpha=self.alpha,
-                batch_size=batch_rows,
-                shuffle=self.shuffle,
-                seed=seed,
-                principal=plan.principal,
-            )
-            validation = None
-            if held_out is not None:
-                held_out = held_out.scaled(plan.rows.mean, plan.rows.scale)
-                validation = DenseObjective(network, loss, held_out)
-            state = self._state(objective, seed, resume=resume, incremental=incremental)
-            if validation is not None:
-                state.best_loss = validation.evaluate(state.theta)
-            self._run(
-                objective,
-                validation,
-                state,
-                keep_best=network.linear_path and not incremental,
-                start_loss=None if resume else objective.start_loss,
-                incremental=incremental,
-                data={  # for callbacks: what an autoencoder is to predict is X
-                    "X": X,
-                    "y": X,
-                    "metadata": None if weight is None else {"sample_weight": weight},
-                },
-            )
 
-    def _check_values(self, X: np.ndarray) -> None:
+        def rows(selections, device, dtype):
+            tensor = to_tensor(X, device)
+            return [Rows.of(tensor, selection, dtype) for selection in selections]
+
+        return TrainingInput(
+            X=X,
+            y=X,  # what an autoencoder is to predict
+            metadata=None if weight is None else {"sample_weight": weight},
+            values=X,
+            content=MatrixContent(X),
+            weight=weight,
+            rows=rows,
+        )
+
+    def _check_values(self, X):
         if LOSSES[self.loss].fixed_output:
             check_unit_interval(X, self.loss)
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 
-    def _validation_rows(self, X_val, sample_weight_val, device, dtype):
-        X_val = check_rows(self, X_val, reset=False, name="X_val")
-        self._check_values(X_val)
-        check_fits_dtype(X_val, dtype, "X_val")
-        weight = check_weights(sample_weight_val, X_val)
-        return make_rows(X_val, to_tensor(X_val, device), weight, dtype)[0]
+    def _largest_product(self, data, dtype, device):
+        network = largest_network(self, *data.X.shape)
+        check_memory(network.layout.size, dtype, device, network.sides["encoder"])
+        return network.largest_product
+
+    def _objective(self, rows, *, resume, batch_size, seed):
+        plan = self._continue(rows) if resume else design(self, rows)
+        return DenseObjective(
+            plan.network,
+            LOSSES[self.loss],
+            plan.rows,
+            alpha=self.alpha,
+            batch_size=batch_size,
+            shuffle=self.shuffle,
+            seed=seed,
+            principal=plan.principal,
+        )
 
     def _continue(self, rows) -> Design:
         """The network there is, and its scaling."""

@@ -217,7 +217,7 @@ def select(
     batch_size: int = 0,
     shuffle: bool = True,
     validation: tuple[float, int] | None = None,
-) -> tuple[Selection, Selection | None]:
+) -> list[Selection]:
     """Rows to train on and, if asked for, rows to validate on.
 
     Parameters
@@ -254,9 +254,9 @@ def select(
         return Selection(index[chosen], weight[chosen], hashes[chosen] if keyed else None)
 
     if validation is None:
-        return selection(np.arange(len(index))), None
+        return [selection(np.arange(len(index)))]
     held_out = _choose_validation(hashes, weight, *validation)
-    return selection(np.flatnonzero(~held_out)), selection(np.flatnonzero(held_out))
+    return [selection(np.flatnonzero(~held_out)), selection(np.flatnonzero(held_out))]
 
 
 def _choose_validation(hashes, weight, fraction: float, seed: int) -> np.ndarray:

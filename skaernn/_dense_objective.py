@@ -51,6 +51,13 @@ class DenseObjective(RowsObjective):
             seed=seed,
         )
         self.network, self.loss, self.principal = network, loss, principal
+        self.starts_well = network.linear_path
+
+    def on(self, rows: Rows) -> DenseObjective:
+        """The same network and loss on other, unscaled rows, to be evaluated."""
+        return DenseObjective(
+            self.network, self.loss, rows.scaled(self.rows.mean, self.rows.scale)
+        )
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Random parameters; the linear path, if there is one, at the principal components."""

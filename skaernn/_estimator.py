@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +19,12 @@ from sklearn.utils import check_random_state
 
 from ._callbacks import reporting
 from ._compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
-from ._device import resolve_device
+from ._content import Content, Selection, select
+from ._device import resolve_device, threads_for
+from ._objectives import RowsObjective, Source
 from ._solvers import SCHEDULES, SOLVERS
 from ._training import Plateau, TrainingState, finish, train
-from ._validation import Device
+from ._validation import Device, check_fits_dtype, check_validation_inputs
 
 _TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
@@ -42,6 +47,31 @@ def fitting(estimator):
             now.clear()
             now.update(before, **running)
         raise
+
+
+@dataclass(frozen=True)
+class TrainingInput:
+    """What was passed to `fit`, checked.
+
+    Attributes
+    ----------
+    X, y, metadata
+        As callbacks want them.
+    values : ndarray
+        Every number of X, whatever its shape.
+    content : Content
+    weight : ndarray of shape (n_samples,) or None
+    rows : callable
+        From selections, a device and a dtype to the rows of each, unscaled.
+    """
+
+    X: Any
+    y: Any
+    metadata: dict | None
+    values: np.ndarray
+    content: Content
+    weight: np.ndarray | None
+    rows: Callable[[list[Selection], torch.device, torch.dtype], list[Source]]
 
 
 class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -69,7 +99,23 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _architecture: tuple[str, ...] = ()  # parameters that weights cannot outlive
 
     @abstractmethod
-    def _attributes(self, objective, state: TrainingState) -> dict:
+    def _check_combinations(self) -> None:
+        """Refuse parameters that are valid one by one and senseless together."""
+
+    @abstractmethod
+    def _read(self, *, reset: bool, suffix: str = "", **inputs) -> TrainingInput:
+        """Check what was passed to `fit`; `suffix` is "_val" for validation rows."""
+
+    @abstractmethod
+    def _largest_product(self, data: TrainingInput, dtype, device) -> float:
+        """Operations a row in the largest product; MemoryError for a network that is too large."""
+
+    @abstractmethod
+    def _objective(self, rows: Source, *, resume: bool, batch_size: int, seed: int):
+        """The network, new or continued, on `rows`."""
+
+    @abstractmethod
+    def _attributes(self, objective: RowsObjective, state: TrainingState) -> dict:
         """The fitted attributes that the weights of `state` stand for."""
 
     def __sklearn_is_fitted__(self):
@@ -109,6 +155,52 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     f"weights cannot be continued. Restore {name}, or fit with warm_start=False."
                 )
 
+    def _fit(self, inputs: dict, held_out_inputs: dict | None = None, incremental=False) -> None:
+        """The course of every fit.
+
+        Parameters
+        ----------
+        inputs, held_out_inputs : dict
+            Arguments of `fit`, for training and, if any were passed, for validation.
+        incremental : bool
+            Whether this is `partial_fit`.
+        """
+        resume = (incremental or self.warm_start) and hasattr(self, "module_")
+        self._check_solver()
+        self._check_combinations()
+        held_out_inputs = check_validation_inputs(self.early_stopping, held_out_inputs)
+        if resume:
+            self._check_continuable()
+        data = self._read(**inputs, reset=not resume)
+        device, dtype = self._device_and_dtype(data.values)
+        product = 2 * self._largest_product(data, dtype, device)
+        split = self.early_stopping and held_out_inputs is None
+        seed = self._seed if resume and incremental else self._draw_seed()
+        selections = select(
+            data.content,
+            data.weight,
+            keyed=self.dropout > 0,
+            batch_size=self._most_batch_rows(),
+            shuffle=self.shuffle,
+            validation=(self.validation_fraction, seed) if split else None,
+        )
+        rows, *held_out = data.rows(selections, device, dtype)
+        if held_out_inputs is not None:
+            other = self._read(**held_out_inputs, reset=False, suffix="_val")
+            check_fits_dtype(other.values, dtype, "X_val")
+            held_out = other.rows(select(other.content, other.weight), device, dtype)
+        batch_size = min(self._most_batch_rows(), len(rows))
+        with (
+            threads_for(batch_size * product, device),
+            torch.autocast(device.type, enabled=False),
+        ):
+            objective = self._objective(rows, resume=resume, batch_size=batch_size, seed=seed)
+            validation = objective.on(*held_out) if held_out else None
+            state = self._state(objective, seed, resume=resume, incremental=incremental)
+            if validation is not None:
+                state.best_loss = validation.evaluate(state.theta)
+            self._run(objective, validation, state, data, resume=resume, incremental=incremental)
+
     def _device_and_dtype(self, X: np.ndarray) -> tuple[torch.device, torch.dtype]:
         device = resolve_device(self.device)
         dtype = _TORCH_DTYPES[self.dtype or X.dtype.name]
@@ -143,7 +235,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 state.slots[name] = slot.to(state.theta.device, like.dtype, copy=True)
         return state
 
-    def _run(self, objective, validation, state, *, keep_best, start_loss, incremental, data):
+    def _run(self, objective, validation, state, data: TrainingInput, *, resume, incremental):
         """Train, and leave what training is to leave.
 
         What a callback raises reaches the user after the estimator has been brought up to date.
@@ -157,16 +249,17 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 objective,
                 state,
                 start,
-                keep_best=keep_best,
+                keep_best=objective.starts_well and not incremental,
                 validated=validation is not None,
-                start_loss=start_loss,
+                start_loss=None if resume else objective.start_loss,
             )
             vars(self).update(self._attributes(objective, state))
             if incremental and state.reason != "diverged" and _all_finite(state.slots):
                 self._slots = state.slots
 
+        told = {"X": data.X, "y": data.y, "metadata": data.metadata}
         with reporting(
-            self, max_iter, lambda now: self._attributes(objective, now), data
+            self, max_iter, lambda now: self._attributes(objective, now), told
         ) as reporter:
             try:
                 train(
@@ -186,7 +279,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     leave()
                 raise
             leave()
-        self._report_end(state, data["X"], incremental)
+        self._report_end(state, data.values, incremental)
 
     def _plateau(self) -> Plateau | None:
         """The rule that ends a constant schedule, L-BFGS and early stopping; none for tol=0."""
@@ -202,11 +295,11 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if reason == "interrupted":
             _warn("Training interrupted by user.", UserWarning)
         elif reason == "diverged":
+            largest = max(np.nanmax(X), -np.nanmin(X))  # NaN: beyond the end of a sequence
             _warn(
                 f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
-                f"{self.learning_rate:g}, largest absolute value of X "
-                f"{max(X.max(), -X.min()):.3g}); the best finite weights were kept. Lower the "
-                "learning rate, or scale X.",
+                f"{self.learning_rate:g}, largest absolute value of X {largest:.3g}); the best "
+                "finite weights were kept. Lower the learning rate, or scale X.",
                 ConvergenceWarning,
             )
         elif reason == "worse":

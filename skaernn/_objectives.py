@@ -121,8 +121,17 @@ class RowsObjective(ABC):
     shuffle : bool
         New batches every epoch.
     seed : int
+
+    Attributes
+    ----------
+    starts_well : bool
+        Whether the start is worth keeping where training makes nothing better of it.
+    start_loss : float or None
+        The exact loss at the start, where it is known without a pass.
     """
 
+    starts_well = False
+    start_loss: float | None = None
     most_rows = 8192  # that go through the network at once in training
     most_evaluated = 1024  # and in evaluation
 

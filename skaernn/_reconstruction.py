@@ -119,7 +119,7 @@ class ReconstructionMixin(TransformerMixin):
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
         weight = check_weights(sample_weight, X)
-        rows, _ = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+        [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
         return explained_variance(self.module_, rows)
 
     def sample(self, n_samples=1, random_state=None):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._content import MatrixContent, select
+from ._content import MatrixContent, Selection, select
 
 _BLOCK = 1 << 20  # elements handled at a time
 
@@ -48,6 +48,23 @@ class Rows:
     keys: Tensor | None = None
 
     losses_per_row = 1.0
+
+    @classmethod
+    def of(cls, X: Tensor, selection: Selection, dtype: torch.dtype) -> Rows:
+        """The rows of `X` that were selected, unscaled."""
+        index, weight, keys = selection
+        mean = float(weight.mean())
+        relative = None
+        if weight.min() != weight.max():
+            relative = torch.from_numpy(weight / mean).to(dtype)[:, None].to(X.device)
+        return cls(
+            X=X,
+            index=torch.from_numpy(index).to(X.device),
+            weight=relative,
+            mean_weight=mean,
+            dtype=dtype,
+            keys=None if keys is None else torch.from_numpy(keys.view(np.int64)).to(X.device),
+        )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -122,8 +139,8 @@ def make_rows(
     sample_weight: np.ndarray | None,
     dtype: torch.dtype,
     **how,
-) -> tuple[Rows, Rows | None]:
-    """Rows to train on and, if asked for, rows to validate on.
+) -> list[Rows]:
+    """Rows to train on and, if asked for, rows to validate on; see `select` for how.
 
     Parameters
     ----------
@@ -132,30 +149,8 @@ def make_rows(
     tensor : Tensor of shape (n, F)
         The same on the device.
     sample_weight : ndarray of shape (n,) or None
-        Checked: finite, not negative, not all zero.
     dtype : torch.dtype
         What the network computes in.
-    **how
-        See `select`.
     """
-    device = tensor.device
-
-    def rows(selection):
-        if selection is None:
-            return None
-        index, weight, keys = selection
-        mean = float(weight.mean())
-        relative = None
-        if weight.min() != weight.max():
-            relative = torch.from_numpy(weight / mean).to(dtype)[:, None].to(device)
-        return Rows(
-            X=tensor,
-            index=torch.from_numpy(index).to(device),
-            weight=relative,
-            mean_weight=mean,
-            dtype=dtype,
-            keys=None if keys is None else torch.from_numpy(keys.view(np.int64)).to(device),
-        )
-
-    train, held_out = select(MatrixContent(X), sample_weight, **how)
-    return rows(train), rows(held_out)
+    selections = select(MatrixContent(X), sample_weight, **how)
+    return [Rows.of(tensor, selection, dtype) for selection in selections]

@@ -151,15 +151,26 @@ def _too_large_refused(name: str):
         ) from error
 
 
-def check_validation_arguments(early_stopping: bool, X_val, sample_weight_val) -> None:
-    """Refuse validation rows that nothing would be done with."""
-    if X_val is not None and not early_stopping:
+def check_validation_inputs(early_stopping: bool, inputs: dict | None) -> dict | None:
+    """Arguments of `fit` for validation, or None; those that nothing would be done with refused.
+
+    Parameters
+    ----------
+    early_stopping : bool
+    inputs : dict or None
+        X and what goes with it, each None if not passed.
+    """
+    passed = [name for name, value in (inputs or {}).items() if value is not None]
+    if not passed:
+        return None
+    if "X" not in passed:
+        raise ValueError(f"{passed[0]}_val was passed to fit without X_val.")
+    if not early_stopping:
         raise ValueError(
             "X_val was passed to fit, but early_stopping is False, so that nothing would be done "
             "with it. Set early_stopping=True, or leave X_val out."
         )
-    if sample_weight_val is not None and X_val is None:
-        raise ValueError("sample_weight_val was passed to fit without X_val.")
+    return inputs
 
 
 def check_unit_interval(X: np.ndarray, loss: str) -> None:

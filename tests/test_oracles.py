@@ -35,7 +35,7 @@ def make_objective(n=41, n_features=7, *, loss="squared_error", alpha=0.3, weigh
     rng = np.random.default_rng(0)
     X = rng.random((n, n_features))
     weight = rng.random(n) if weighted else None
-    rows, _ = make_rows(X, torch.from_numpy(X), weight, torch.float64)
+    [rows] = make_rows(X, torch.from_numpy(X), weight, torch.float64)
     network = DenseAutoencoder(n_features, spec.pop("n_components", 3), **spec)
     principal = principal_components(rows) if network.linear_path else None
     objective = DenseObjective(
@@ -254,7 +254,7 @@ def test_moments_and_components_equal_numpy():
         X = rng.normal(size=(n, 12)) @ np.diag(np.arange(1.0, 13)) + 1e3
         weight = rng.integers(1, 4, n)
         repeated = np.repeat(X, weight, axis=0)
-        rows, _ = make_rows(X, torch.from_numpy(X), weight.astype(float), torch.float64)
+        [rows] = make_rows(X, torch.from_numpy(X), weight.astype(float), torch.float64)
         mean, deviation = moments(rows)
         np.testing.assert_allclose(mean, repeated.mean(0))
         np.testing.assert_allclose(deviation, repeated.std(0))
@@ -272,7 +272,7 @@ def test_moments_and_components_equal_numpy():
 @pytest.mark.parametrize("scale", [1e-310, 1e-150, 1.0, 1e150, 1e300])
 def test_moments_neither_overflow_nor_underflow(scale):
     X = np.array([[1.0, 5.0], [3.0, 5.0]]) * scale
-    rows, _ = make_rows(X, torch.from_numpy(X), None, torch.float64)
+    [rows] = make_rows(X, torch.from_numpy(X), None, torch.float64)
     mean, deviation = moments(rows)
     np.testing.assert_allclose(mean / scale, [2.0, 5.0], rtol=1e-9)
     np.testing.assert_allclose(deviation / scale, [1.0, 0.0], rtol=1e-9)
