@@ -1,0 +1,237 @@
+"""Recurrent cells: what they compute, where their parameters lie, how they start.
+
+The state h reads itself and the input x, every gate as sigmoid(h W_h + x W_x + b)::
+
+    Vanilla   h' = f(h W_h + x W_x + b)                                        f: tanh or relu
+    LSTM      c' = f c + i g,   h' = o tanh(c')                                g: tanh for sigmoid
+    GRU       h' = z h + (1 - z) n,   n = tanh(x W_x + b + r (h W_h + b_h))
+
+(Elman 1990; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al.
+2014, with r after the product as cuDNN and torch have it.) The parameters of all gates are one
+block (H + C + 1, gates H), whose rows read [h | x | 1].
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ._cell_passes import GRUPass, LSTMPass, VanillaPass
+from ._cell_tape import TapePass
+from ._layer_passes import Blocks, LayerPass, TorchPass
+from ._packing import Packing
+
+States = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Cell(ABC):
+    """Description of one layer in one direction; holds no parameters.
+
+    Parameters
+    ----------
+    n_inputs, hidden_size : int
+        Widths C of the input and H of the state.
+    activation : str
+        "tanh" or "relu"; read by `Vanilla` alone.
+    """
+
+    n_inputs: int
+    hidden_size: int
+    activation: str = "tanh"
+
+    #: Gates in the order of torch, each with its place in our block.
+    gates: ClassVar[tuple[int, ...]]
+    n_states: ClassVar[int] = 1
+    torch_class: ClassVar[type[nn.RNNBase]]
+    hand_written: ClassVar[type[TapePass]]
+
+    @property
+    def n_gates(self) -> int:
+        """Number of blocks of H columns."""
+        return len(self.gates)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameter blocks."""
+        rows = self.hidden_size + self.n_inputs + 1
+        return {"weight": (rows, self.n_gates * self.hidden_size)}
+
+    @property
+    def penalised(self) -> dict[str, Tensor]:
+        """Masks of the blocks: 1 for weights, 0 for biases."""
+        masks = {name: torch.zeros(shape, device="cpu") for name, shape in self.shapes.items()}
+        masks["weight"][:-1] = 1
+        return masks
+
+    @property
+    def torch_kernel(self):
+        """What torch's layer calls."""
+        return getattr(torch._VF, self.torch_class.__name__.lower())
+
+    def start(self, blocks: Blocks, generator: torch.Generator) -> None:
+        """Write random parameters into `blocks`.
+
+        Gate by gate: input weights after Glorot & Bengio (2010), recurrent weights orthogonal
+        (Saxe et al. 2014), biases zero.
+        """
+        n_hidden, n_inputs = self.hidden_size, self.n_inputs
+        bound = math.sqrt(6.0 / (n_hidden + n_inputs))
+        # drawn in float64 on the CPU: the same start for every dtype and device
+        for block in blocks.values():
+            block.zero_()
+        for gate in blocks["weight"].split(n_hidden, dim=1):
+            draw = torch.empty(n_inputs, n_hidden, dtype=torch.float64, device="cpu")
+            gate[n_hidden:-1] = draw.uniform_(-bound, bound, generator=generator)
+            draw = torch.empty(n_hidden, n_hidden, dtype=torch.float64, device="cpu")
+            q, r = torch.linalg.qr(draw.normal_(generator=generator))
+            gate[:n_hidden] = q * r.diagonal().sign()  # uniform over all orthogonal matrices
+
+    @abstractmethod
+    def step(self, x: Tensor, states: States, blocks: Blocks) -> States:
+        """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
+
+    def _gates(self, x: Tensor, h: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        """Products of all gates before their activations."""
+        product = torch.addmm(weight[-1], torch.cat([h, x], 1), weight[:-1])
+        return product.split(self.hidden_size, dim=1)
+
+    def to_torch(self, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Copies of the parameters as torch has them: w_ih, w_hh, b_ih, b_hh."""
+        n_hidden = self.hidden_size
+        parts = blocks["weight"].split(n_hidden, dim=1)
+        weight = torch.cat([parts[gate] for gate in self.gates], dim=1)
+        w_ih, w_hh = weight[n_hidden:-1].T.contiguous(), weight[:n_hidden].T.contiguous()
+        b_ih = weight[-1].clone()
+        return w_ih, w_hh, b_ih, torch.zeros_like(b_ih)
+
+    def from_torch(
+        self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, blocks: Blocks
+    ) -> None:
+        """Write torch's parameters into `blocks`: the inverse of `to_torch`."""
+        weight, n_hidden = torch.cat([w_hh, w_ih, (b_ih + b_hh)[:, None]], 1).T, self.hidden_size
+        parts = blocks["weight"].split(n_hidden, dim=1)
+        for gate, part in zip(self.gates, weight.split(n_hidden, dim=1), strict=True):
+            parts[gate].copy_(part)
+
+    def gradients_from_torch(
+        self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, grads: Blocks
+    ) -> None:
+        """Write the gradients of torch's parameters into `grads`."""
+        # torch's two biases are one of ours, and the gradient is the same for both
+        self.from_torch(w_ih, w_hh, b_ih, torch.zeros_like(b_hh), grads)
+
+    def passes(
+        self,
+        blocks: Blocks,
+        grads: Blocks | None,
+        packing: Packing,
+        x: Tensor,
+        delta_x: Tensor | None = None,
+    ) -> LayerPass:
+        """Forward and backward passes, by whichever way is faster; see `LayerPass`."""
+        chosen = TorchPass if self._torch_is_faster(packing, x) else self.hand_written
+        return chosen(self, blocks, grads, packing, x, delta_x)
+
+    def _torch_is_faster(self, packing: Packing, x: Tensor) -> bool:
+        return x.device.type != "cpu"
+
+
+class Vanilla(Cell):
+    """The plain recurrent layer, of tanh or of relu units."""
+
+    gates = (0,)
+    torch_class = nn.RNN
+    hand_written = VanillaPass
+
+    @property
+    def torch_kernel(self):
+        """What torch's layer calls."""
+        return getattr(torch._VF, f"rnn_{self.activation}")
+
+    def step(self, x: Tensor, states: States, blocks: Blocks) -> States:
+        """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
+        (product,) = self._gates(x, *states, blocks["weight"])
+        return (getattr(torch, self.activation)(product),)
+
+
+class LSTM(Cell):
+    """Long short-term memory; states h and c.
+
+    Gates lie in the order o, i, f, g: sigmoids side by side, and side by side those whose
+    gradient comes through c.
+    """
+
+    gates = (1, 2, 3, 0)  # torch: i, f, g, o
+    n_states = 2
+    torch_class = nn.LSTM
+    hand_written = LSTMPass
+
+    def start(self, blocks: Blocks, generator: torch.Generator) -> None:
+        """As any cell; biases of the forget gate one (Gers et al. 2000; Jozefowicz 2015)."""
+        super().start(blocks, generator)
+        blocks["weight"][-1].split(self.hidden_size)[2].fill_(1)
+
+    def step(self, x: Tensor, states: States, blocks: Blocks) -> States:
+        """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
+        h, c = states
+        o, i, f, g = self._gates(x, h, blocks["weight"])
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+
+class GRU(Cell):
+    """Gated recurrent unit.
+
+    Gates lie in the order n, r, z. The candidate n has a second bias, the one under its reset
+    gate: the block `candidate_bias`, (1, H).
+    """
+
+    gates = (1, 2, 0)  # torch: r, z, n
+    torch_class = nn.GRU
+    hand_written = GRUPass
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameter blocks."""
+        return {**super().shapes, "candidate_bias": (1, self.hidden_size)}
+
+    def step(self, x: Tensor, states: States, blocks: Blocks) -> States:
+        """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
+        (h,) = states
+        weight, n_hidden = blocks["weight"], self.hidden_size
+        r, z = self._gates(x, h, weight[:, n_hidden:])
+        q = torch.addmm(blocks["candidate_bias"], h, weight[:n_hidden, :n_hidden])
+        n = torch.addmm(weight[-1, :n_hidden], x, weight[n_hidden:-1, :n_hidden])
+        n = torch.addcmul(n, r.sigmoid(), q).tanh()
+        return (torch.lerp(n, h, z.sigmoid()),)
+
+    def to_torch(self, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Copies of the parameters as torch has them: w_ih, w_hh, b_ih, b_hh."""
+        *others, b_hh = super().to_torch(blocks)
+        b_hh[-self.hidden_size :] = blocks["candidate_bias"][0]
+        return (*others, b_hh)
+
+    def from_torch(
+        self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, blocks: Blocks
+    ) -> None:
+        """Write torch's parameters into `blocks`: the inverse of `to_torch`."""
+        b_hh = b_hh.clone()
+        blocks["candidate_bias"][0] = b_hh[-self.hidden_size :]
+        b_hh[-self.hidden_size :] = 0
+        super().from_torch(w_ih, w_hh, b_ih, b_hh, blocks)
+
+    def gradients_from_torch(
+        self, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor, grads: Blocks
+    ) -> None:
+        """Write the gradients of torch's parameters into `grads`."""
+        super().gradients_from_torch(w_ih, w_hh, b_ih, b_hh, grads)
+        grads["candidate_bias"][0] = b_hh[-self.hidden_size :]
+
+
+CELLS: dict[str, type[Cell]] = {"rnn": Vanilla, "lstm": LSTM, "gru": GRU}
