@@ -1,6 +1,14 @@
-"""scikit-learn estimators on PyTorch: autoencoders (and, next, recurrent networks)."""
+"""scikit-learn estimators on PyTorch: autoencoders and recurrent networks."""
 
 from ._autoencoder import AutoencoderTransformer
+from ._recurrent_classifier import RNNSequenceClassifier
+from ._recurrent_regressor import RNNSequenceRegressor
+from ._windows import sliding_windows
 
 __version__ = "0.1.0"
-__all__ = ["AutoencoderTransformer"]
+__all__ = [
+    "AutoencoderTransformer",
+    "RNNSequenceClassifier",
+    "RNNSequenceRegressor",
+    "sliding_windows",
+]

@@ -123,7 +123,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
 
     def _largest_product(self, data, dtype, device):
         network = largest_network(self, *data.X.shape)
-        check_memory(network.layout.size, dtype, device, network.sides["encoder"])
+        advice = "smaller hidden_layer_sizes or n_components"
+        check_memory(network.layout.size, dtype, device, network.sides["encoder"], advice)
         return network.largest_product
 
     def _objective(self, rows, *, resume, batch_size, seed):

@@ -97,6 +97,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         "verbose": ["verbose"],
     }
     _architecture: tuple[str, ...] = ()  # parameters that weights cannot outlive
+    max_grad_norm: float | None = None  # a parameter of some
 
     @abstractmethod
     def _check_combinations(self) -> None:
@@ -270,6 +271,8 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     learning_rate=lambda epoch: schedule(
                         self.learning_rate, epoch - state.began, self.max_iter
                     ),
+                    # a line search needs the gradient of what it looks at
+                    max_norm=None if SOLVERS[self.solver].full_batch else self.max_grad_norm,
                     plateau=None if incremental else self._plateau(),
                     validation=validation,
                     reporter=reporter,

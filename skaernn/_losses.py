@@ -30,7 +30,7 @@ class Gradient(NamedTuple):
 
 
 class Loss(ABC):
-    """A loss between an output and a target, both (K, B, F).
+    """A loss between an output (K, B, O) and a target (K, B, F); O is F but for `Gaussian`.
 
     Attributes
     ----------
@@ -38,19 +38,15 @@ class Loss(ABC):
         The inverse link: what "auto" stands for.
     fixed_output : bool
         Whether no other output activation makes sense.
-    unit_power : int
-        Power of X's units that `errors` is measured in.
+    outputs_per_target : int
     default_scaling : str or None
-        What ``scaling="auto"`` stands for.
-    is_squared : bool
-        Whether it is the loss that PCA minimises.
+        What ``scaling="auto"`` stands for; None: targets are not to be scaled.
     """
 
     output_activation = "identity"
     fixed_output = False
-    unit_power = 2
+    outputs_per_target = 1
     default_scaling: str | None = "global"
-    is_squared = False
 
     @abstractmethod
     def value_and_gradient(
@@ -65,7 +61,8 @@ class Loss(ABC):
 
         Parameters
         ----------
-        output, target : Tensor of shape (K, B, F)
+        output : Tensor of shape (K, B, O)
+        target : Tensor of shape (K, B, F)
         weight : Tensor of shape (B, 1) or None
             None: every row counts once.
         gradient : Gradient
@@ -73,6 +70,29 @@ class Loss(ABC):
         value : Tensor of shape (K, 1, 1)
             Overwritten.
         """
+
+    def link(self, mean: Tensor, deviation: Tensor) -> Tensor:
+        """The output (O,) to begin with, before its activation, for targets of these moments."""
+        return mean
+
+    def check_targets(self, low: float, high: float) -> str | None:
+        """What targets must be, if some between `low` and `high` are not."""
+        return None
+
+
+class ReconstructionLoss(Loss):
+    """A loss that an autoencoder can have.
+
+    Attributes
+    ----------
+    unit_power : int
+        Power of X's units that `errors` is measured in.
+    is_squared : bool
+        Whether it is the loss that PCA minimises.
+    """
+
+    unit_power = 2
+    is_squared = False
 
     def start_decoder(self, decode: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """The affine decoder (weights (C, F), bias (F,)) that stands for h decode + mean."""
@@ -83,13 +103,13 @@ class Loss(ABC):
         """Pointwise errors as users read them, of the shape of both; after the activation."""
 
 
-def _dot(a: Tensor, gradient: Gradient, value: Tensor, factor: float = 1.0) -> None:
+def dot(a: Tensor, gradient: Gradient, value: Tensor, factor: float = 1.0) -> None:
     """Write factor times the sum of a * gradient into `value` (K, 1, 1)."""
     row = a.reshape(gradient.row.shape)
     torch.baddbmm(value, row, gradient.column, beta=0, alpha=factor, out=value)
 
 
-class SquaredError(Loss):
+class SquaredError(ReconstructionLoss):
     """0.5 (x' - x)^2; `errors` without the half."""
 
     is_squared = True
@@ -102,13 +122,13 @@ class SquaredError(Loss):
             return
         difference = gradient.full.clone()
         gradient.full.mul_(weight)
-        _dot(difference, gradient, value, 0.5)
+        dot(difference, gradient, value, 0.5)
 
     def errors(self, output, target):
         return (output - target).square_()
 
 
-class AbsoluteError(Loss):
+class AbsoluteError(ReconstructionLoss):
     """|x' - x|."""
 
     unit_power = 1
@@ -118,13 +138,13 @@ class AbsoluteError(Loss):
         torch.sign(difference, out=gradient.full)
         if weight is not None:
             gradient.full.mul_(weight)
-        _dot(difference, gradient, value)
+        dot(difference, gradient, value)
 
     def errors(self, output, target):
         return (output - target).abs_()
 
 
-class Huber(Loss):
+class Huber(ReconstructionLoss):
     """0.5 d^2 where |d| <= 1, else |d| - 0.5, for d = x' - x in scaled units (Huber 1964)."""
 
     def value_and_gradient(self, output, target, weight, gradient, value):
@@ -133,7 +153,7 @@ class Huber(Loss):
         difference.sub_(gradient.full, alpha=0.5)
         if weight is not None:
             difference.mul_(weight)
-        _dot(difference, gradient, value)
+        dot(difference, gradient, value)
         if weight is not None:
             gradient.full.mul_(weight)
 
@@ -141,7 +161,7 @@ class Huber(Loss):
         return functional.huber_loss(output, target, reduction="none")
 
 
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(ReconstructionLoss):
     """-x log p - (1 - x) log(1 - p) with p = logistic(output), for targets in [0, 1]."""
 
     output_activation = "logistic"
@@ -149,9 +169,15 @@ class BinaryCrossEntropy(Loss):
     unit_power = 0
     default_scaling = None
 
+    def link(self, mean, deviation=None):
+        return torch.logit(mean.clamp(1e-3, 1 - 1e-3))
+
     def start_decoder(self, decode, mean):
         # logistic(logit(m) + u) = m + m (1 - m) u + O(u^2), and m (1 - m) is at most 1/4
-        return 4 * decode, torch.logit(mean.clamp(1e-3, 1 - 1e-3))
+        return 4 * decode, self.link(mean)
+
+    def check_targets(self, low, high):
+        return "in [0, 1]" if low < 0 or high > 1 else None
 
     def value_and_gradient(self, output, target, weight, gradient, value):
         terms = functional.softplus(output).addcmul_(output, target, value=-1)
@@ -165,7 +191,7 @@ class BinaryCrossEntropy(Loss):
         return functional.binary_cross_entropy(output, target, reduction="none")
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[str, ReconstructionLoss] = {
     "squared_error": SquaredError(),
     "absolute_error": AbsoluteError(),
     "huber": Huber(),

@@ -140,6 +140,7 @@ def train(
     *,
     max_iter: int,
     learning_rate: Callable[[int], float],
+    max_norm: float | None = None,
     plateau: Plateau | None = None,
     validation: Objective | None = None,
     reporter: Reporter | None = None,
@@ -155,6 +156,8 @@ def train(
         Epochs to add.
     learning_rate : callable
         The rate of an epoch.
+    max_norm : float or None
+        Largest norm of a step's gradient; longer ones are shortened to it.
     plateau : Plateau or None
         When to stop early: by the validation loss if there is one, else by the training loss.
     validation : Objective or None
@@ -176,6 +179,9 @@ def train(
     def evaluate() -> Tensor:
         sums = objective.sums(theta, batch, grad)
         objective.penalty(theta, grad, sums)
+        if max_norm is not None:  # of the mean, while `grad` is the sum
+            norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
+            grad.mul_((sums[:, 1:2] * max_norm / norm).clamp_(max=1.0).nan_to_num_(1.0))
         return sums
 
     try:

@@ -73,7 +73,9 @@ class Device(Constraint):
         return f"a torch device such as 'auto', {names} or 'cuda:0'"
 
 
-def check_rows(estimator, X, *, reset: bool, name: str = "X") -> np.ndarray:
+def check_rows(
+    estimator, X, *, reset: bool, name: str = "X", any_width: bool = False
+) -> np.ndarray:
     """X as a finite float array of shape (n_samples, n_features); copied only to convert it.
 
     Parameters
@@ -85,6 +87,8 @@ def check_rows(estimator, X, *, reset: bool, name: str = "X") -> np.ndarray:
         Whether to record the number and names of features, or to check against them.
     name : str
         What messages call X.
+    any_width : bool
+        Whether the number and names of features are nobody's concern.
 
     Raises
     ------
@@ -94,19 +98,21 @@ def check_rows(estimator, X, *, reset: bool, name: str = "X") -> np.ndarray:
         For wrong shapes, missing or infinite values, text.
     """
     X = to_array_like(X, name)
-    check_feature_names(estimator, X, reset=reset)
-    with _too_large_refused(name):
+    if not any_width:
+        check_feature_names(estimator, X, reset=reset)
+    with too_large_refused(name):
         rows = check_array(X, dtype=_floats(X), estimator=estimator, input_name=name)
-    check_n_features(estimator, rows, reset=reset)
+    if not any_width:
+        check_n_features(estimator, rows, reset=reset)
     if not reset:
-        _check_fits_network(rows, estimator, name)
+        check_fits_network(rows, estimator, name)
     return rows
 
 
 def check_codes(estimator, X) -> np.ndarray:
     """Codes as a finite float array of shape (n_samples, n_components_)."""
     X = to_array_like(X)
-    with _too_large_refused("X"):
+    with too_large_refused("X"):
         codes = check_array(X, dtype=_floats(X), estimator=estimator, input_name="X")
     expected = estimator.n_components_
     if codes.shape[1] != expected:
@@ -114,7 +120,7 @@ def check_codes(estimator, X) -> np.ndarray:
             f"X has {codes.shape[1]} columns, but inverse_transform of "
             f"{type(estimator).__name__} expected {expected} components."
         )
-    _check_fits_network(codes, estimator, "X")
+    check_fits_network(codes, estimator, "X")
     return codes
 
 
@@ -129,7 +135,7 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
         weights = to_array_like(sample_weight, name, n_dims=1)
     if weights.shape == ():
         weights = np.full(len(X), weights)
-    with _too_large_refused(name):
+    with too_large_refused(name):
         return check_sample_weight(weights, X)
 
 
@@ -140,7 +146,7 @@ def _floats(X) -> list:
 
 
 @contextmanager
-def _too_large_refused(name: str):
+def too_large_refused(name: str):
     """A number beyond float64 is a ValueError, and neither it nor a large sum is a warning."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -209,13 +215,13 @@ def check_fits_dtype(X: np.ndarray, dtype: torch.dtype, name: str = "X") -> None
         raise ValueError(f"Input {name} contains a value too large for dtype('float32').")
 
 
-def _check_fits_network(X: np.ndarray, estimator, name: str) -> None:
+def check_fits_network(X: np.ndarray, estimator, name: str) -> None:
     """As above, for the network that is there; validation rows of a first fit come before it."""
     if hasattr(estimator, "module_"):
         check_fits_dtype(X, next(estimator.module_.parameters()).dtype, name)
 
 
-def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes) -> None:
+def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes, advice: str) -> None:
     """Refuse a network that cannot fit into the device's memory, before allocating any of it.
 
     Training needs up to ten vectors of parameters: weights, gradient, two moments, the start, the
@@ -227,7 +233,7 @@ def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes) -> 
         raise MemoryError(
             f"A network with layer sizes {tuple(layer_sizes)} has {n_parameters:.3g} parameters; "
             f"training it needs {needed / 2**30:.3g} GiB of memory, and {device} has "
-            f"{available / 2**30:.3g} GiB. Choose smaller hidden_layer_sizes or n_components."
+            f"{available / 2**30:.3g} GiB. Choose {advice}."
         )
 
 

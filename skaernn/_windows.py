@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.utils import check_array
 
 from ._compat import InvalidParameterError
-from ._validation import FLOATS, _too_large_refused, to_array_like
+from ._validation import FLOATS, to_array_like, too_large_refused
 
 
 def sliding_windows(series, window, horizon=1, *, step=1):
@@ -164,7 +164,7 @@ def _check_one(series, name: str) -> np.ndarray:
             f"Complex data not supported: {name} has complex numbers; pass real and imaginary "
             "parts as two channels."
         )
-    with _too_large_refused(name):
+    with too_large_refused(name):
         array = check_array(
             array,
             dtype=FLOATS[1:] if dtypes == {"Float32"} else FLOATS,  # of pandas and polars

@@ -6,9 +6,30 @@ how a batch goes forward and backward through preallocated buffers, and how to b
 """
 
 from ._activations import ACTIVATIONS
+from ._cells import CELLS
 from ._dense import DenseAutoencoder
 from ._modules import AutoencoderModule
 from ._noise import mix
+from ._packing import Packing
 from ._passes import DensePasses
+from ._pooling import POOLINGS
+from ._recurrent import RecurrentNetwork
+from ._recurrent_module import SMALLEST_DEVIATION, RecurrentModule
+from ._recurrent_passes import RecurrentPasses
+from ._stepping import Stepper
 
-__all__ = ["ACTIVATIONS", "AutoencoderModule", "DenseAutoencoder", "DensePasses", "mix"]
+__all__ = [
+    "ACTIVATIONS",
+    "CELLS",
+    "POOLINGS",
+    "SMALLEST_DEVIATION",
+    "AutoencoderModule",
+    "DenseAutoencoder",
+    "DensePasses",
+    "Packing",
+    "RecurrentModule",
+    "RecurrentNetwork",
+    "RecurrentPasses",
+    "Stepper",
+    "mix",
+]

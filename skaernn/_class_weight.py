@@ -1,0 +1,43 @@
+"""How often classes are there, and what an answer of each counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ._rows import Rows
+
+
+def class_weights(
+    class_weight, classes: np.ndarray, targets: Rows
+) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """Shares of the classes, and their weights, of mean 1 over all answers.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        The parameter of the classifiers. "balanced" is inverse to the share, as in
+        scikit-learn, but counts weighted answers by their weight.
+    classes : ndarray of shape (n_classes,)
+    targets : Rows
+        Indices of classes.
+    """
+    indices = targets.X[targets.index, 0].cpu()
+    weight = None if targets.weight is None else targets.weight[:, 0].double().cpu()
+    shares = torch.bincount(indices, weight, minlength=len(classes)).double().numpy()
+    shares = shares / shares.sum()
+    if class_weight is None:
+        return tuple(shares.tolist()), None
+    if class_weight == "balanced":
+        weights = np.divide(1.0, shares, out=np.zeros_like(shares), where=shares > 0)
+    else:
+        weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], float)
+        missing = [label for label in classes.tolist() if label not in class_weight]
+        if missing and len(class_weight) > len(classes) - len(missing):
+            raise ValueError(f"The classes, {missing}, are not in class_weight.")
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise ValueError(f"class_weight must be finite and not negative, got {class_weight}.")
+    mean = float(shares @ weights)
+    if mean == 0:
+        raise ValueError(f"class_weight={class_weight} leaves no class that counts.")
+    return tuple(shares.tolist()), tuple((weights / mean).tolist())

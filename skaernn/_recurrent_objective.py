@@ -1,0 +1,140 @@
+"""The objective of recurrent networks: targets of sequences, or of their steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ._losses import Gradient, Loss
+from ._objectives import Batch, RowsObjective, Workspace
+from ._principal import moments
+from ._sequence_rows import SequenceRows
+from .networks import Packing, RecurrentModule, RecurrentNetwork, RecurrentPasses
+
+_MOST_TRAINED = 1 << 25  # numbers in the states of all steps that go through the network at once
+_MOST_EVALUATED = 1 << 22
+
+
+class RecurrentObjective(RowsObjective):
+    """Prediction of targets by a recurrent network through hand-written passes.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    loss : Loss
+    rows : SequenceRows
+    alpha, batch_size, shuffle, seed
+        See `RowsObjective`.
+    """
+
+    def __init__(
+        self,
+        network: RecurrentNetwork,
+        loss: Loss,
+        rows: SequenceRows,
+        *,
+        alpha: float = 0.0,
+        batch_size: int = 200,
+        shuffle: bool = True,
+        seed: int = 0,
+    ):
+        super().__init__(
+            rows,
+            n_parameters=network.layout.size,
+            noisy=network.dropout > 0,
+            penalised=network.penalised if alpha else None,
+            alpha=alpha,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+        )
+        self.network, self.loss = network, loss
+        longest = rows.n_steps or int(rows.lengths[rows.index].max())
+        width = longest * network.n_hidden * network.n_layers
+        self.most_rows = max(1, _MOST_TRAINED // width)
+        self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
+
+    def on(self, rows: SequenceRows) -> RecurrentObjective:
+        """The same network and loss on other, unscaled rows, to be evaluated."""
+        return RecurrentObjective(self.network, self.loss, rows.scaled(**self.units))
+
+    @property
+    def units(self) -> dict[str, Tensor | None]:
+        """What inputs and targets are scaled by."""
+        inputs, targets = self.rows.inputs, self.rows.targets
+        return {
+            "x_mean": inputs.mean,
+            "x_scale": inputs.scale,
+            "y_mean": targets.mean,
+            "y_scale": targets.scale,
+        }
+
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Random parameters; the output begins at what all targets have in common."""
+        theta = self.zeros()
+        bias = None
+        if self.network.output_activation == self.loss.output_activation:
+            targets = self.rows.targets
+            if not targets.X.is_floating_point():  # classes have shares, not moments
+                targets = replace(targets, X=targets.X.to(torch.float64))
+            bias = self.loss.link(*moments(targets))
+        self.network.start(theta[0], generator, bias)
+        return theta
+
+    def pack(self, module: RecurrentModule) -> Tensor:
+        """The parameters of a fitted module."""
+        theta = self.zeros()
+        self.network.pack(module, theta[0])
+        return theta
+
+    def module(self, theta: Tensor) -> RecurrentModule:
+        """The module of one model's parameters (P,), between the units of X and y."""
+        return self.network.module(theta, **self.units)
+
+    def shape(self, batch: Batch) -> Packing:
+        """See `RowsObjective`."""
+        return self.rows.packing(batch)
+
+    def workspace(self, theta, grad, shape, *, noisy):
+        """See `RowsObjective`."""
+        network = self.network if noisy else replace(self.network, dropout=0.0)
+        linear_output = network.output_activation == self.loss.output_activation
+        passes = RecurrentPasses(network, theta, grad, shape, linear_output=linear_output)
+        return _RecurrentWorkspace(passes, self.loss, self.rows, self.seed, (theta, grad))
+
+
+class _RecurrentWorkspace(Workspace):
+    def __init__(self, passes, loss: Loss, rows: SequenceRows, seed: int, kept: tuple):
+        self._passes, self._loss, self._rows, self._seed = passes, loss, rows, seed
+        self._kept = kept  # theta and grad, whose ids name this workspace
+        self._places = passes.packing.positions(rows.device)
+        self._sums = kept[0].new_zeros(1, 3)
+        self._sums[:, 1] = passes.output.shape[1]
+        self._value = self._sums[:, :1, None]
+        self._gradient = Gradient.of(passes.delta)
+        self._loaded: Batch | None = None
+        self._targets: Tensor | None = None
+        self._weight: Tensor | None = None
+
+    def value(self, batch):
+        passes, rows = self._passes, self._rows
+        if batch is not self._loaded:  # the one batch of a fit is gathered once
+            targets, self._weight = rows.take(batch, *self._places, passes.x)
+            self._targets = targets[None]
+            if rows.state is not None:
+                passes.set_state(rows.state[batch.index])
+            self._loaded = batch
+        passes.forward()
+        self._loss.value_and_gradient(
+            passes.output, self._targets, self._weight, self._gradient, self._value
+        )
+        return self._sums
+
+    def sums(self, batch):
+        if batch.keys is not None:
+            self._passes.draw_masks(batch.keys, self._seed, batch.epoch)
+        self.value(batch)
+        self._passes.backward()
+        return self._sums

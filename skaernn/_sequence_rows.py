@@ -1,0 +1,203 @@
+"""Weighted sequences with their targets, as the recurrent networks train on them.
+
+Neither steps nor targets are copied: batches are gathered, packed, converted and scaled one by
+one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._content import Selection
+from ._rows import Rows
+from .networks import Packing
+
+_GROUPED = 16  # batches among which sequences of similar length are looked for
+
+
+@dataclass(frozen=True)
+class SequenceRows:
+    """Weighted sequences and targets.
+
+    Attributes
+    ----------
+    inputs, targets : Rows
+        The valid steps of all sequences and the targets, a row each, weighted as they count.
+    starts, lengths : Tensor of shape (n,), int64
+        Sequence i is ``inputs.X[starts[i] : starts[i] + lengths[i]]``.
+    target_starts : Tensor of shape (n,), int64
+        Its targets begin there: one, or one a step.
+    per_step : bool
+    state : Tensor of shape (n, state width) or None
+        What the network begins with, in its own units.
+    index, weight, keys, mean_weight, dtype
+        See `skaernn._objectives.Source`; index counts sequences.
+    n_steps : int or None
+        Steps of each sequence, if all are equally long.
+    """
+
+    inputs: Rows
+    targets: Rows
+    starts: Tensor
+    lengths: Tensor
+    target_starts: Tensor
+    per_step: bool
+    state: Tensor | None
+    index: Tensor
+    weight: Tensor | None
+    keys: Tensor | None
+    mean_weight: float
+    dtype: torch.dtype
+    n_steps: int | None
+
+    @classmethod
+    def of(
+        cls,
+        steps: Tensor,
+        starts: Tensor,
+        lengths: Tensor,
+        targets: Tensor,
+        target_starts: Tensor,
+        selection: Selection,
+        dtype: torch.dtype,
+        *,
+        per_step: bool,
+        state: Tensor | None = None,
+    ) -> SequenceRows:
+        """The sequences that were selected, unscaled."""
+        index, weight, keys = selection
+        device = steps.device
+        index = torch.from_numpy(index).to(device)
+        n_steps = lengths[index]
+        losses = n_steps if per_step else torch.ones_like(n_steps)
+        raw = torch.from_numpy(weight).to(device)
+        relative = raw * (losses.sum() / (raw * losses).sum())
+        equal = weight.min() == weight.max()
+
+        def rows(X: Tensor, begins: Tensor, counts: Tensor) -> Rows:
+            where, _ = _places(begins[index], counts)
+            part = None if equal else raw.repeat_interleave(counts)
+            if part is not None:
+                part = (part / part.mean()).to(dtype)[:, None]
+            return Rows(X, where, part, 1.0, dtype)
+
+        return cls(
+            inputs=rows(steps, starts, n_steps),
+            targets=rows(targets, target_starts, losses),
+            starts=starts,
+            lengths=lengths,
+            target_starts=target_starts,
+            per_step=per_step,
+            state=state,
+            index=index,
+            weight=None if equal else relative.to(dtype)[:, None],
+            keys=None if keys is None else torch.from_numpy(keys.view(np.int64)).to(device),
+            mean_weight=float(weight.mean()),
+            dtype=dtype,
+            n_steps=int(n_steps[0]) if bool((n_steps == n_steps[0]).all()) else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the steps are."""
+        return self.inputs.device
+
+    @property
+    def losses_per_row(self) -> float:
+        """Mean number of losses of a sequence."""
+        return float(self.lengths[self.index].double().mean()) if self.per_step else 1.0
+
+    def total_weight(self) -> float:
+        """Sum of the weights of all losses."""
+        losses = self.lengths[self.index] if self.per_step else torch.ones_like(self.index)
+        return float(losses.sum() if self.weight is None else losses.to(self.dtype) @ self.weight)
+
+    def scaled(self, x_mean=None, x_scale=None, y_mean=None, y_scale=None) -> SequenceRows:
+        """The same sequences with other scalings."""
+        inputs, targets = self.inputs.scaled(x_mean, x_scale), self.targets.scaled(y_mean, y_scale)
+        return replace(self, inputs=inputs, targets=targets)
+
+    def sample(self, n: int) -> SequenceRows:
+        """At most `n` of the sequences, evenly spaced."""
+        if len(self) <= n:
+            return self
+        chosen = torch.arange(n, device=self.device) * (len(self) - 1) // (n - 1)
+        return replace(
+            self,
+            index=self.index[chosen],
+            weight=None if self.weight is None else self.weight[chosen],
+            keys=None if self.keys is None else self.keys[chosen],
+        )
+
+    def arranged(self, order: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """A random order in which batches of `size` have sequences of similar length.
+
+        A batch takes as many steps, one after the other, as its longest sequence. Sorted by
+        length within a few batches, which then are shuffled as they are.
+        """
+        if self.n_steps is not None:
+            return order
+        lengths = self.lengths[self.index].to(order.device)
+        batches = [
+            batch
+            for few in order.split(_GROUPED * size)
+            for batch in few[lengths[few].argsort(stable=True)].split(size)
+        ]
+        n_whole = len(order) // size  # the last one, if it is shorter, stays the last
+        shuffled = torch.randperm(n_whole, generator=generator, device="cpu").tolist()
+        return torch.cat([batches[i] for i in shuffled] + batches[n_whole:])
+
+    def sorted(self, batch):
+        """The batch with its longest sequences first."""
+        if self.n_steps is not None:
+            return batch
+        return batch.take(self.lengths[batch.index].argsort(descending=True, stable=True))
+
+    def packing(self, batch) -> Packing:
+        """How the sequences of a sorted batch are packed."""
+        if self.n_steps is not None:
+            return Packing.uniform(self.n_steps, len(batch.index))
+        return Packing.of_lengths(self.lengths[batch.index].cpu())
+
+    def take(self, batch, row: Tensor, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Write the steps of a packed batch into `x` (S, C), and give its targets and weights.
+
+        Parameters
+        ----------
+        batch : Batch
+        row, t : Tensor of shape (S,)
+            The sequence of the batch and the step that each row of `x` is.
+        x : Tensor of shape (S, C)
+
+        Returns
+        -------
+        targets : Tensor of shape (N, k)
+            One a sequence (N = B), or one a row of `x` (N = S).
+        weight : Tensor of shape (N, 1) or None
+        """
+        self.inputs.take(self.starts[batch.index][row] + t, x)
+        where, weight = self.target_starts[batch.index], batch.weight
+        if self.per_step:
+            where = where[row] + t
+            weight = None if weight is None else weight[row]
+        values = self.targets.X
+        if not values.is_floating_point():  # classes
+            return values.index_select(0, where), weight
+        targets = torch.empty(len(where), values.shape[1], dtype=self.dtype, device=self.device)
+        self.targets.take(where, targets)
+        return targets, weight
+
+
+def _places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the steps of sequences are, sequence after sequence, and which step each is."""
+    begins = lengths.cumsum(0) - lengths
+    t = torch.arange(int(lengths.sum()), device=lengths.device)
+    t = t - begins.repeat_interleave(lengths)
+    return starts.repeat_interleave(lengths) + t, t

@@ -1,0 +1,347 @@
+"""Every rule about sequences as input: their forms, their lengths, their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array
+
+from ._content import RaggedContent
+from ._validation import FLOATS, check_fits_network, check_rows, to_array_like, too_large_refused
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences in one matrix of steps, which may hold steps that belong to none.
+
+    Attributes
+    ----------
+    steps : ndarray of shape (S, C)
+    starts, lengths : ndarray of shape (n,), int64
+        Sequence i is ``steps[starts[i] : starts[i] + lengths[i]]``.
+    n_steps : int or None
+        Steps T of the array that X was; None: it was a list.
+    """
+
+    steps: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    n_steps: int | None
+
+    def __len__(self):
+        return len(self.starts)
+
+    @property
+    def n_channels(self) -> int:
+        """Numbers in a step."""
+        return self.steps.shape[1]
+
+    @property
+    def content(self) -> RaggedContent:
+        """What a sequence consists of."""
+        return RaggedContent(self.steps, self.starts, self.lengths)
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sequence and the step, (V,) each, of every valid step, sequence after sequence."""
+        _, t, _ = self.content.positions(np.arange(len(self)))
+        return np.repeat(np.arange(len(self)), self.lengths), t
+
+    def valid(self) -> np.ndarray:
+        """Every number that belongs to a sequence."""
+        if int(self.lengths.sum()) == len(self.steps):
+            return self.steps
+        return self.steps[self.content.positions(np.arange(len(self)))[0]]
+
+    def answer(self, values: np.ndarray, flat: bool) -> np.ndarray:
+        """One answer a step in the form that X had.
+
+        Parameters
+        ----------
+        values : ndarray of shape (V, k)
+            Of the valid steps, sequence after sequence.
+        flat : bool
+            Whether an answer is a number, not a vector.
+
+        Returns
+        -------
+        ndarray of shape (n, T, k) or (n, T), zero beyond the end of a sequence; or, for a list,
+        (n,) of arrays of shape (T_i, k) or (T_i,)
+        """
+        if flat:
+            values = values[:, 0]
+        if self.n_steps is None:
+            answer = np.empty(len(self), dtype=object)
+            answer[:] = np.split(values, np.cumsum(self.lengths)[:-1])
+            return answer
+        answer = np.zeros((len(self), self.n_steps, *values.shape[1:]), dtype=values.dtype)
+        answer[self.places()] = values
+        return answer
+
+
+def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X") -> Sequences:
+    """X in any of its forms, finite where it counts; copied only to convert or to join it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `n_channels` says what a 2-D X means; the number of features is recorded there, or
+        compared with what is.
+    X : array-like of shape (n, T * n_channels) or (n, T, C), or list of arrays (T_i, C)
+    lengths : array-like of shape (n,) or None
+        Steps of each sequence. None: all; a 3-D X then may mark steps that are not there by NaN
+        in all channels, up to the last step.
+    reset : bool
+    name : str
+        What messages call X.
+    """
+    items = _list_of_sequences(X)
+    if items is not None:
+        found = _from_list(estimator, items, name)
+        if lengths is not None and not np.array_equal(lengths, found.lengths):
+            raise ValueError(
+                f"lengths was passed with a list, whose sequences have lengths of their own; "
+                f"leave it out, or pass {name} as an array of three dimensions."
+            )
+    else:
+        X = to_array_like(X, name)
+        if not hasattr(X, "columns") and getattr(X, "ndim", 2) >= 3:
+            found = _from_array(X, lengths, name)
+        else:
+            return _from_rows(estimator, X, lengths, reset, name)
+    _check_channels(estimator, found, reset, name)
+    if not reset:
+        check_fits_network(found.valid(), estimator, name)
+    return found
+
+
+def _list_of_sequences(X) -> list | None:
+    """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list."""
+    if isinstance(X, np.ndarray):
+        if X.dtype != object or X.ndim != 1:
+            return None
+    elif not isinstance(X, (list, tuple)):
+        return None
+    items = list(X)
+    if not items or isinstance(items[0], (str, bytes)) or not hasattr(items[0], "__len__"):
+        return None
+    shapes = {_shape(item) for item in items}
+    is_matrix = len(shapes) == 1 and len(next(iter(shapes))) == 1
+    return None if is_matrix else items
+
+
+def _shape(item) -> tuple:
+    """The shape of an array; of nested lists, as far as all of one list look alike."""
+    if hasattr(item, "shape"):
+        return tuple(item.shape)
+    if not hasattr(item, "__len__") or isinstance(item, (str, bytes, dict)):
+        return ()
+    if len(item) and hasattr(item[0], "__len__") and not isinstance(item[0], (str, bytes)):
+        return len(item), len(item[0])
+    return (len(item),)
+
+
+def _from_list(estimator, items: list, name: str) -> Sequences:
+    arrays = [_one_sequence(estimator, item, f"{name}[{i}]") for i, item in enumerate(items)]
+    widths = [array.shape[1] for array in arrays]
+    for i, width in enumerate(widths):
+        if width != widths[0]:
+            raise ValueError(
+                f"{name}[{i}] has {width} channels, but {name}[0] has {widths[0]}: all sequences "
+                "need the same channels."
+            )
+    single = all(array.dtype == np.float32 for array in arrays)
+    steps = np.concatenate(arrays, dtype=FLOATS[single], casting="unsafe")
+    lengths = np.array([len(array) for array in arrays])
+    starts = np.cumsum(lengths) - lengths
+    _check_finite(steps, name, starts)
+    return Sequences(steps, starts, lengths, None)
+
+
+def _one_sequence(estimator, item, name: str) -> np.ndarray:
+    """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
+    if type(item) is not np.ndarray or item.dtype not in FLOATS:
+        item = to_array_like(item, name)
+        with too_large_refused(name):
+            item = check_array(
+                item,
+                dtype=FLOATS,
+                ensure_2d=False,
+                allow_nd=True,
+                ensure_all_finite=False,
+                ensure_min_samples=0,
+                ensure_min_features=0,
+                input_name=name,
+            )
+    if item.ndim == 1:
+        item = item.reshape(_n_steps(estimator, len(item), name), -1)
+    if item.ndim != 2:
+        raise ValueError(
+            f"{name} has {item.ndim} dimensions; expected 2D: a sequence is an array of shape "
+            "(n_steps, n_channels)."
+        )
+    if not item.shape[0]:
+        raise ValueError(f"{name} has 0 step(s); a sequence needs one at least.")
+    if not item.shape[1]:
+        raise ValueError(f"{name} has 0 feature(s), that is, no channels.")
+    return item
+
+
+def _n_steps(estimator, n_columns: int, name: str) -> int:
+    """Steps of a row of numbers, time-major."""
+    n_channels = int(estimator.n_channels)
+    if n_columns % n_channels:
+        raise ValueError(
+            f"{name} has {n_columns} columns, which is no multiple of n_channels={n_channels}: a "
+            "row is the channels of its first step, then those of the second, and so on."
+        )
+    return n_columns // n_channels
+
+
+def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
+    """A 2-D X: a row is a sequence, its columns are features with names."""
+    as_steps = not reset and not estimator._fitted_on_rows  # only the channels are known then
+    X = check_rows(estimator, X, reset=reset, name=name, any_width=as_steps)
+    n_steps = _n_steps(estimator, X.shape[1], name)
+    if reset:
+        estimator._fitted_on_rows, estimator._channels = True, int(estimator.n_channels)
+    elif int(estimator.n_channels) != estimator._channels:
+        raise ValueError(
+            f"A 2-D {name} has n_channels={estimator.n_channels} channels a step, but "
+            f"{type(estimator).__name__} is expecting {estimator._channels}."
+        )
+    X = X.reshape(len(X), n_steps, -1)
+    return _as_steps(X, _check_lengths(lengths, *X.shape[:2], name))
+
+
+def _from_array(X, lengths, name: str) -> Sequences:
+    if X.ndim > 3:
+        raise ValueError(f"{name} has {X.ndim} dimensions; expected 2D or 3D array.")
+    for size, what in zip(X.shape, ("sample", "step", "feature"), strict=True):
+        if not size:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required."
+            )
+    with too_large_refused(name):
+        X = check_array(X, dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name)
+    if lengths is None:
+        lengths = _lengths_by_nan(X, name)
+    lengths = _check_lengths(lengths, *X.shape[:2], name)
+    found = _as_steps(X, lengths)
+    if (lengths < X.shape[1]).any():
+        row, t = found.places()
+        _check_finite(X[row, t], name)
+    else:
+        _check_finite(X, name)
+    return found
+
+
+def _as_steps(X: np.ndarray, lengths: np.ndarray) -> Sequences:
+    """(n, T, C) as steps; overlapping windows of one series stay the series."""
+    n, n_steps, n_channels = X.shape
+    row, step, channel = X.strides
+    if channel == X.itemsize and step == n_channels * X.itemsize and row > 0 and not row % step:
+        hop = row // step
+        steps = np.lib.stride_tricks.as_strided(
+            X, ((n - 1) * hop + n_steps, n_channels), (step, channel), writeable=False
+        )
+    else:
+        hop, steps = n_steps, X.reshape(n * n_steps, n_channels)
+    return Sequences(steps, np.arange(n) * hop, lengths, n_steps)
+
+
+def _lengths_by_nan(X: np.ndarray, name: str) -> np.ndarray | None:
+    """Lengths of the rows of X whose last steps are NaN in all channels; None if none are."""
+    short = np.flatnonzero(np.isnan(X[:, -1]).all(axis=1))
+    if not len(short):
+        return None
+    lengths = np.full(len(X), X.shape[1])
+    there = ~np.isnan(X[short]).all(axis=2)
+    lengths[short] = np.where(there.any(axis=1), X.shape[1] - there[:, ::-1].argmax(axis=1), 0)
+    if not lengths.all():
+        first = int(np.argmin(lengths))
+        raise ValueError(
+            f"Input {name} contains NaN in all steps of sequence {first}: NaN in every channel "
+            "marks steps that are not there, and a sequence needs one at least."
+        )
+    return lengths
+
+
+def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarray:
+    """Lengths as whole numbers within the array; the first bad one is named."""
+    if lengths is None:
+        return np.full(n_samples, n_steps)
+    values = to_array_like(lengths, "lengths", n_dims=1)
+    values = np.asarray(values)
+    if values.shape != (n_samples,):
+        raise ValueError(
+            f"lengths has shape {values.shape}; expected ({n_samples},), one number for each "
+            f"sequence of {name}."
+        )
+    whole = values.dtype.kind in "iu"
+    for i, value in enumerate(values.tolist()):
+        if not whole and not isinstance(value, Integral):
+            raise ValueError(f"lengths[{i}] is {value!r}; lengths must be whole numbers of steps.")
+        if not 1 <= value <= n_steps:
+            raise ValueError(
+                f"lengths[{i}] is {value}; expected 1 to {n_steps}, the steps of {name}."
+            )
+    return values.astype(np.int64)
+
+
+def _check_finite(values: np.ndarray, name: str, starts: np.ndarray | None = None) -> None:
+    """Refuse NaN and infinity; in a list, say in which sequence."""
+    try:
+        assert_all_finite(values, input_name=name)
+    except ValueError as error:
+        if starts is None:
+            raise
+        step = int(np.argmin(np.isfinite(values).all(axis=1)))
+        row = int(np.searchsorted(starts, step, side="right")) - 1
+        first, _, rest = str(error).partition("\n")
+        raise ValueError(
+            f"{first} The first is in {name}[{row}], step {step - starts[row]}.\n{rest}"
+        ) from None
+
+
+def _check_channels(estimator, found: Sequences, reset: bool, name: str) -> None:
+    """Record or compare the number of channels of an X that is not 2-D."""
+    if reset:
+        estimator._fitted_on_rows, estimator._channels = False, found.n_channels
+        estimator.n_features_in_ = found.n_channels
+        vars(estimator).pop("feature_names_in_", None)
+    elif found.n_channels != estimator._channels:
+        raise ValueError(
+            f"{name} has {found.n_channels} channels, but {type(estimator).__name__} is expecting "
+            f"{estimator._channels} channels as input."
+        )
+
+
+def check_state(state, sequences: Sequences, network, suffix: str = "") -> np.ndarray | None:
+    """An initial state as a finite float array of shape (n, state width)."""
+    if state is None:
+        return None
+    name = f"initial_state{suffix}"
+    if network.bidirectional:
+        raise ValueError(
+            f"{name} has no meaning with bidirectional=True: one direction begins at the end of "
+            "a sequence."
+        )
+    state = to_array_like(state, name)
+    state = check_array(
+        state,
+        dtype=FLOATS,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        input_name=name,
+    )
+    expected = len(sequences), sum(network.state_widths)
+    if state.shape != expected:
+        raise ValueError(
+            f"{name} has shape {state.shape}; expected {expected}: a row for each sequence, with "
+            f"parts of widths {network.state_widths}, as predict(..., return_state=True) gives it."
+        )
+    return state

@@ -1,0 +1,181 @@
+"""The fitted recurrent network as a plain `torch.nn.Module`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from ._activations import ACTIVATIONS
+from ._modules import linear_from
+
+SMALLEST_DEVIATION = 1e-3  # of a predicted distribution, in scaled units
+
+
+class Exponential(nn.Module):
+    """exp, the inverse link of counts."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.exp()
+
+
+class MeanAndDeviation(nn.Module):
+    """Of twice as many numbers: means, and standard deviations by softplus."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        mean, raw = z.chunk(2, dim=-1)
+        return torch.cat([mean, functional.softplus(raw) + SMALLEST_DEVIATION], dim=-1)
+
+
+class Softmax(nn.Module):
+    """Probabilities of classes."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.softmax(dim=-1)
+
+
+OUTPUTS = {
+    **{name: activation.module for name, activation in ACTIVATIONS.items()},
+    "exp": Exponential,
+    "mean_and_deviation": MeanAndDeviation,
+    "softmax": Softmax,
+}
+
+
+class LastStep(nn.Module):
+    """The last step of each direction."""
+
+    def forward(self, h: Tensor, x: Tensor, valid: Tensor, final: Tensor) -> Tensor:
+        last = valid.sum(1) - 1
+        return torch.cat([final, x[torch.arange(len(x), device=x.device), last]], dim=-1)
+
+
+class MeanOfSteps(nn.Module):
+    """The mean over valid steps."""
+
+    def forward(self, h: Tensor, x: Tensor, valid: Tensor, final: Tensor) -> Tensor:
+        both = torch.cat([h, x], dim=-1)
+        return (both * valid[..., None]).sum(1) / valid.sum(1, keepdim=True)
+
+
+class MaxOfSteps(nn.Module):
+    """The largest of the valid steps."""
+
+    def forward(self, h: Tensor, x: Tensor, valid: Tensor, final: Tensor) -> Tensor:
+        both = torch.cat([h, x], dim=-1)
+        return both.masked_fill(~valid[..., None], -torch.inf).amax(1)
+
+
+class AttentionOverSteps(nn.Module):
+    """The mean weighted by softmax(h q)."""
+
+    def __init__(self, query: Tensor):
+        super().__init__()
+        self.query = linear_from(query, None)
+
+    def forward(self, h: Tensor, x: Tensor, valid: Tensor, final: Tensor) -> Tensor:
+        score = self.query(h).masked_fill(~valid[..., None], -torch.inf)
+        return (torch.cat([h, x], dim=-1) * score.softmax(dim=1)).sum(1)
+
+
+def pooling_module(name: str | None, **blocks: Tensor) -> nn.Module | None:
+    """The module of a pooling with its parameters."""
+    modules = {"last": LastStep, "mean": MeanOfSteps, "max": MaxOfSteps}
+    modules["attention"] = AttentionOverSteps
+    return None if name is None else modules[name](**blocks)
+
+
+class RecurrentModule(nn.Module):
+    """A recurrent network from sequences to vectors, or to a vector a step, in the user's units.
+
+    Parameters
+    ----------
+    layers : nn.RNN, nn.LSTM or nn.GRU
+    pooling : nn.Module or None
+        What becomes of the steps. None: one output a step.
+    output : nn.Linear
+    activation : nn.Module
+        f_o, or the inverse link of the loss.
+    input_skip : bool
+        Whether `output` reads the input as well.
+    x_mean, x_scale, y_mean, y_scale : Tensor or None
+        The network's inputs are (x - x_mean) / x_scale, its outputs (y - y_mean) / y_scale.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skaernn import RNNSequenceRegressor
+    >>> X = torch.linspace(0, 1, 40).reshape(2, 20, 1)
+    >>> module = RNNSequenceRegressor(max_iter=1).fit(X, [0.0, 1.0]).module_
+    >>> with torch.inference_mode():
+    ...     module(X).shape
+    torch.Size([2, 1])
+    """
+
+    def __init__(
+        self,
+        layers: nn.RNNBase,
+        pooling: nn.Module | None,
+        output: nn.Linear,
+        activation: nn.Module,
+        *,
+        input_skip: bool,
+        x_mean: Tensor | None = None,
+        x_scale: Tensor | None = None,
+        y_mean: Tensor | None = None,
+        y_scale: Tensor | None = None,
+    ):
+        super().__init__()
+        self.layers, self.pooling = layers, pooling
+        self.output, self.activation = output, activation
+        self.input_skip = input_skip
+        units = {"x_mean": x_mean, "x_scale": x_scale, "y_mean": y_mean, "y_scale": y_scale}
+        for name, value in units.items():
+            self.register_buffer(name, value)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type it computes in."""
+        return self.output.weight.dtype
+
+    def to_scaled(self, x: Tensor) -> Tensor:
+        """Inputs from the user's units to the network's, in the wider type until last."""
+        if self.x_mean is not None:
+            x = (x - self.x_mean) / self.x_scale
+        return x.to(self.dtype)
+
+    def to_units(self, output: Tensor) -> Tensor:
+        """Outputs, activated, from the network's units to the user's.
+
+        Means and standard deviations side by side: the latter are scaled and not moved.
+        """
+        if self.y_mean is None:
+            return output
+        if isinstance(self.activation, MeanAndDeviation):
+            mean, deviation = output.chunk(2, dim=-1)
+            return torch.cat([mean * self.y_scale + self.y_mean, deviation * self.y_scale], -1)
+        return output * self.y_scale + self.y_mean
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Outputs (n, O) of sequences (n, T, C), or (n, T, O), one a step.
+
+        Steps beyond `lengths` (n,) are not read; outputs there are without meaning.
+        """
+        if lengths is None:
+            lengths = torch.full((len(x),), x.shape[1])
+        lengths = lengths.cpu()
+        valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
+        x = torch.where(valid[..., None], self.to_scaled(x), 0)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        packed, states = self.layers(packed)
+        h, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+        skipped = x if self.input_skip else x[..., :0]
+        if self.pooling is None:
+            read = torch.cat([h, skipped], dim=-1)
+        else:
+            final = states[0] if isinstance(states, tuple) else states  # (layers, n, H)
+            final = final[-2:] if self.layers.bidirectional else final[-1:]
+            final = final.transpose(0, 1).flatten(1)
+            read = self.pooling(h, skipped, valid, final)
+        return self.to_units(self.activation(self.output(read)))

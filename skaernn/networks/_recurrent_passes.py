@@ -1,0 +1,179 @@
+"""Forward and backward passes of a recurrent network over one packing.
+
+The layers' own passes are in `_cell_passes.py`; here they are joined: directions, dropout,
+pooling, output. Autograd through the module of the same parameters is the oracle in the tests.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ._activations import ACTIVATIONS
+from ._noise import dropout_mask, mix
+from ._packing import Packing
+from ._recurrent import BACKWARD, RecurrentNetwork
+
+
+class RecurrentPasses:
+    """Passes of a `RecurrentNetwork` over batches of one packing, for one model (K = 1).
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    theta : Tensor of shape (1, P)
+        Parameters. Looked into, not copied.
+    grad : Tensor of shape (1, P) or None
+        Where their gradient goes; without it there is no `backward`.
+    packing : Packing
+    linear_output : bool
+        Leave out `output_activation`, for a loss defined on what comes before it.
+
+    Attributes
+    ----------
+    x : Tensor of shape (S, C)
+        Write the packed batch here.
+    output : Tensor of shape (1, N, O)
+        Holds the output after `forward`: a row a sequence, or one a step.
+    delta : Tensor of shape (1, N, O)
+        Write the gradient of the loss with respect to `output` here, before `backward`.
+    """
+
+    def __init__(
+        self,
+        network: RecurrentNetwork,
+        theta: Tensor,
+        grad: Tensor | None,
+        packing: Packing,
+        *,
+        linear_output: bool = False,
+    ):
+        self.network, self.packing = network, packing
+        self._theta, self._grad = theta[0], None if grad is None else grad[0]
+        self.x = theta.new_empty(packing.size, network.n_inputs)
+        self._turned = packing.reversed(theta.device) if network.bidirectional else None
+        self._layers: list[_Layer] = []
+        source, d_source = self.x, None
+        for i in range(network.n_layers):
+            layer = _Layer(self, i, source, d_source)
+            self._layers.append(layer)
+            source, d_source = layer.out, layer.d_out
+        skipped = self.x if network.input_skip else self.x[:, :0]
+        blocks, grads = self.views("pool")
+        self._pool = network.pool.passes(
+            blocks, grads, packing, source, skipped, d_source, len(network.directions)
+        )
+        blocks, grads = self.views("output")
+        self._weight = blocks["weight"]
+        self._d_weight = None if grads is None else grads["weight"]
+        shape = 1, len(self._pool.out), network.n_outputs
+        self.output, self.delta = theta.new_empty(shape), theta.new_empty(shape)
+        name = "identity" if linear_output else network.output_activation
+        self._activation = ACTIVATIONS[name]
+        self._linear = self.output[0]
+        if self._activation.needs_input:
+            self._linear = torch.empty_like(self._linear)
+
+    def views(self, prefix: str):
+        """Blocks of parameters and of gradients."""
+        blocks = self.network.blocks(self._theta, prefix)
+        return blocks, None if self._grad is None else self.network.blocks(self._grad, prefix)
+
+    def forward(self) -> None:
+        """From `x` to `output`."""
+        for layer in self._layers:
+            layer.forward()
+        self._pool.forward()
+        torch.mm(self._pool.out, self._weight, out=self._linear)
+        if self._activation.forward is not None:
+            self._activation.forward(self._linear, out=self.output[0])
+
+    def backward(self) -> None:
+        """From `delta` to the gradient of every parameter, which is overwritten."""
+        delta = self.delta[0]
+        if self._activation.backward is not None:
+            saved = self._linear if self._activation.needs_input else self.output[0]
+            self._activation.backward(delta, saved)()
+        torch.mm(self._pool.out.mT, delta, out=self._d_weight)
+        torch.mm(delta, self._weight[:-1].mT, out=self._pool.d_out)
+        self._pool.backward()
+        for layer in reversed(self._layers):
+            layer.backward()
+
+    def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
+        """New dropout masks for the sequences whose content hashes are `keys` (B,)."""
+        row, t = self.packing.positions(keys.device)
+        for i, layer in enumerate(self._layers):
+            layer.draw_mask(keys[row] + t * _STEP, mix(seed, epoch, i), self.network.dropout)
+
+    def set_state(self, state: Tensor | None) -> None:
+        """Begin at `state` (B, state width), or at zeros."""
+        parts = [part for layer in self._layers for part in layer.initial]
+        parts += self._pool.initial
+        if state is None:
+            for part in parts:
+                part.zero_()
+            return
+        split = state.split(self.network.state_widths, dim=1)
+        for part, value in zip(parts, split, strict=True):
+            part.copy_(value)
+
+
+_STEP = 0x5851F42D4C957F2D  # keys of the steps of a sequence, apart from each other
+
+
+class _Layer:
+    """One recurrent layer in all its directions, with dropout on its output."""
+
+    def __init__(self, passes: RecurrentPasses, i: int, x: Tensor, d_x: Tensor | None):
+        network, packing = passes.network, passes.packing
+        self._turned, self._x, self._d_x = passes._turned, x, d_x
+        self._directions = []
+        n_directions = len(network.directions)
+        for direction in network.directions:
+            backwards = direction == BACKWARD
+            source = torch.empty_like(x) if backwards else x
+            # each direction has its share of the gradient; one alone leaves it where it belongs
+            d_source = d_x if d_x is None or n_directions == 1 else torch.empty_like(d_x)
+            blocks, grads = passes.views(f"{i}.{direction}")
+            part = network.cells[i].passes(blocks, grads, packing, source, d_source)
+            self._directions.append((part, source, d_source, backwards))
+        first = self._directions[0][0]
+        self.initial = () if network.bidirectional else first.initial
+        self._mask = None
+        trained = passes._grad is not None
+        joined = n_directions > 1 or (network.dropout > 0 and trained)
+        self.out, self.d_out = first.h, first.delta if trained else None
+        if joined:
+            shape = packing.size, network.n_hidden
+            self.out = x.new_empty(shape)
+            self.d_out = x.new_empty(shape) if trained else None
+        self._width = network.hidden_size
+
+    def forward(self) -> None:
+        for i, (part, source, _, backwards) in enumerate(self._directions):
+            if backwards:
+                torch.index_select(self._x, 0, self._turned, out=source)
+            part.forward()
+            if self.out is not part.h:
+                target = self.out[:, i * self._width : (i + 1) * self._width]
+                target.copy_(part.h[self._turned] if backwards else part.h)
+        if self._mask is not None:
+            self.out.mul_(self._mask)
+
+    def backward(self) -> None:
+        if self._mask is not None:
+            self.d_out.mul_(self._mask)
+        for i, (part, _, d_source, backwards) in enumerate(self._directions):
+            if self.d_out is not part.delta:
+                share = self.d_out[:, i * self._width : (i + 1) * self._width]
+                part.delta.copy_(share[self._turned] if backwards else share)
+            part.backward()
+            if d_source is not self._d_x:
+                if backwards:
+                    self._d_x.add_(d_source[self._turned])
+                else:
+                    self._d_x.copy_(d_source)
+
+    def draw_mask(self, keys: Tensor, salt: int, rate: float) -> None:
+        self._mask = dropout_mask(keys, salt, self.out.shape[1], rate, self.out.dtype)

@@ -1,0 +1,142 @@
+"""Recurrent networks against what cannot share the mistake: autograd through torch's layers."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from skaernn.networks import CELLS, POOLINGS, Packing, RecurrentNetwork, RecurrentPasses, Stepper
+
+C, H, N_OUTPUTS = 3, 4, 2
+LENGTHS = {"equal": [5, 5, 5], "ragged": [6, 4, 4, 1], "one step": [1, 1], "one row": [3]}
+SHAPES = [
+    pytest.param({"n_layers": n_layers, "bidirectional": both}, id=f"{n_layers}-{both}")
+    for n_layers, both in itertools.product([1, 2], [False, True])
+]
+
+
+def network_with(**parameters):
+    network = RecurrentNetwork(C, H, N_OUTPUTS, **parameters)
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.empty(1, network.layout.size, dtype=torch.float64)
+    network.start(theta[0], generator)
+    theta += 0.3 * torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    return network, theta
+
+
+def padded_and_packed(lengths):
+    generator = torch.Generator().manual_seed(1)
+    packing = Packing.of_lengths(torch.tensor(lengths))
+    x = torch.randn(len(lengths), max(lengths), C, generator=generator, dtype=torch.float64)
+    row, t = packing.positions()
+    return packing, x, x[row, t]
+
+
+def by_autograd(network, theta, x, lengths, delta):
+    """Output and gradient through the plain module; `delta` is that of the output."""
+    module = network.module(theta[0])
+    output = module(x, torch.tensor(lengths))
+    if network.pooling is None:
+        row, t = Packing.of_lengths(torch.tensor(lengths)).positions()
+        output = output[row, t]
+    (output * delta).sum().backward()
+    gradient = torch.zeros_like(theta[0])
+    packed = {name: p.grad for name, p in module.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(packed[name])
+        for weights in module.layers.all_weights:
+            weights[3][: -H if network.cell == "gru" else None] = 0  # the same as that of b_ih
+        network.pack(module, gradient)
+    return output.detach(), gradient
+
+
+def assert_passes_equal_autograd(network, theta, lengths):
+    packing, x, packed = padded_and_packed(lengths)
+    grad = torch.full_like(theta, torch.nan)
+    passes = RecurrentPasses(network, theta, grad, packing)
+    passes.x.copy_(packed)
+    generator = torch.Generator().manual_seed(2)
+    delta = torch.randn(passes.output.shape, generator=generator, dtype=torch.float64)
+    for _ in range(2):  # buffers are used again
+        passes.forward()
+        passes.delta.copy_(delta)
+        passes.backward()
+    output, gradient = by_autograd(network, theta, x, lengths, delta[0])
+    # 1e-12: a few dozen roundings of numbers around one
+    torch.testing.assert_close(passes.output[0], output, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(grad[0], gradient, rtol=1e-12, atol=1e-12)
+
+
+class TestPasses:
+    @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("pooling", [None, *POOLINGS])
+    @pytest.mark.parametrize("cell", CELLS)
+    def test_equal_autograd(self, cell, pooling, shape, lengths):
+        network, theta = network_with(cell=cell, pooling=pooling, **shape)
+        assert_passes_equal_autograd(network, theta, lengths)
+
+    @pytest.mark.parametrize("pooling", [None, *POOLINGS])
+    def test_without_the_input_in_the_output(self, pooling):
+        network, theta = network_with(pooling=pooling, input_skip=False)
+        assert_passes_equal_autograd(network, theta, LENGTHS["ragged"])
+
+    @pytest.mark.parametrize("name", ["tanh", "logistic", "gelu"])
+    def test_output_activation(self, name):
+        network, theta = network_with(output_activation=name)
+        assert_passes_equal_autograd(network, theta, LENGTHS["ragged"])
+
+    @pytest.mark.parametrize("pooling", [None, *POOLINGS])
+    def test_relu_units_with_ties(self, pooling):
+        network, theta = network_with(cell="rnn", activation="relu", pooling=pooling)
+        assert_passes_equal_autograd(network, theta, LENGTHS["ragged"])
+
+
+class TestStepper:
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("pooling", [None, *POOLINGS])
+    @pytest.mark.parametrize("cell", CELLS)
+    def test_equals_the_module(self, cell, pooling, shape):
+        network, theta = network_with(cell=cell, pooling=pooling, **shape)
+        lengths = [*LENGTHS["ragged"], 0]
+        packing, x, _ = padded_and_packed(LENGTHS["ragged"])
+        steps = torch.zeros(6, 5, C, dtype=torch.float64)
+        steps[:, :4] = x.transpose(0, 1)
+        module = network.module(theta[0])
+        state = steps.new_zeros(5, sum(network.state_widths))
+        with torch.inference_mode():
+            output, _ = Stepper(network, module).run(steps, torch.tensor(lengths), state)
+            expected = module(x, torch.tensor(LENGTHS["ragged"]))
+        if pooling is None:
+            row, t = packing.positions()
+            output, expected = output.transpose(0, 1)[row, t], expected[row, t]
+        np.testing.assert_allclose(output[: len(expected)], expected, rtol=1e-12, atol=1e-12)
+
+    @pytest.mark.parametrize("cut", [1, 255, 256, 300])
+    @pytest.mark.parametrize("pooling", [None, *POOLINGS])
+    @pytest.mark.parametrize("cell", CELLS)
+    def test_cut_anywhere_gives_the_same_bits(self, cell, pooling, cut):
+        network, theta = network_with(cell=cell, pooling=pooling, n_layers=2)
+        generator = torch.Generator().manual_seed(1)
+        steps = torch.randn(301, 2, C, generator=generator, dtype=torch.float64)
+        stepper = Stepper(network, network.module(theta[0]))
+        state = steps.new_zeros(2, sum(network.state_widths))
+        with torch.inference_mode():
+            whole, end = stepper.run(steps, torch.tensor([301, 301]), state)
+            first, middle = stepper.run(steps[:cut], torch.tensor([cut, cut]), state)
+            rest = torch.tensor([301 - cut] * 2)
+            second, parts_end = stepper.run(steps[cut:], rest, middle)
+        if pooling is None:
+            second = torch.cat([first, second])
+        assert torch.equal(second, whole)
+        assert torch.equal(parts_end, end)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_parameters_survive_the_module(cell):
+    network, theta = network_with(cell=cell, pooling="attention", n_layers=2, bidirectional=True)
+    again = torch.full_like(theta[0], torch.nan)
+    network.pack(network.module(theta[0]), again)
+    assert torch.equal(again, theta[0])
