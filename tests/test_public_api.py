@@ -12,29 +12,32 @@ import pytest
 from sklearn.datasets import load_iris
 
 import skaernn
-from skaernn import AutoencoderTransformer
+from skaernn import AutoencoderTransformer, RNNSequenceClassifier, RNNSequenceRegressor
 from skaernn._losses import LOSSES
 from skaernn._solvers import SCHEDULES, SOLVERS
-from skaernn.networks import ACTIVATIONS
+from skaernn._target_losses import TARGET_LOSSES
+from skaernn.networks import ACTIVATIONS, CELLS, POOLINGS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skaernn"
-ESTIMATORS = [getattr(skaernn, name) for name in skaernn.__all__]
+PUBLIC = [getattr(skaernn, name) for name in skaernn.__all__]
+ESTIMATORS = [thing for thing in PUBLIC if inspect.isclass(thing)]
 OPTIONAL = {"matplotlib", "rich"}
 
 # Who may import whom: a file imports from lower floors only.
 FLOORS = [
     {"networks"},
     {"_losses", "_device", "_content", "_compat"},
-    {"_rows"},
-    {"_training", "_principal", "_chunks"},
+    {"_rows", "_target_losses"},
+    {"_training", "_principal", "_chunks", "_sequence_rows", "_class_weight"},
     {"_solvers", "_callbacks"},
     {"_objectives", "_validation"},
-    {"_dense_objective", "_estimator"},
-    {"_design"},
-    {"_reconstruction"},
-    {"_base_autoencoder"},
-    {"_autoencoder"},
+    {"_sequences", "_windows"},
+    {"_targets", "_sequence_prediction", "_dense_objective", "_recurrent_objective"},
+    {"_estimator", "_forecast", "_sequence_scores"},
+    {"_design", "_reconstruction", "_sequence_regression", "_sequence_classification"},
+    {"_base_autoencoder", "_base_recurrent"},
+    {"_autoencoder", "_recurrent_regressor", "_recurrent_classifier"},
     {"__init__"},
     {"_tour"},
     {"__main__"},
@@ -60,16 +63,31 @@ def test_every_parameter_is_documented_in_order(estimator):
 def test_every_fitted_attribute_is_documented(estimator):
     import pandas as pd
 
-    model = estimator(max_iter=1).fit(pd.DataFrame(load_iris().data, columns=list("abcd")))
+    iris = load_iris()
+    X = pd.DataFrame(iris.data, columns=list("abcd"))
+    model = estimator(max_iter=1).fit(X, iris.target)
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert set(_section(inspect.getdoc(estimator), "Attributes")) == public
 
 
-@pytest.mark.parametrize("registry", [ACTIVATIONS, LOSSES, SOLVERS])
-def test_every_entry_of_a_registry_has_its_bullet(registry):
-    doc = inspect.getdoc(AutoencoderTransformer)
-    assert [name for name in registry if f'- "{name}":' not in doc] == []
+BULLETS = {
+    AutoencoderTransformer: [ACTIVATIONS, LOSSES, SOLVERS],
+    RNNSequenceRegressor: [CELLS, POOLINGS, TARGET_LOSSES, SOLVERS],
+    RNNSequenceClassifier: [CELLS, POOLINGS, SOLVERS],
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_entry_of_a_registry_has_its_bullet(estimator):
+    doc = inspect.getdoc(estimator)
+    names = [name for registry in BULLETS[estimator] for name in registry]
+    assert [name for name in names if f'- "{name}":' not in doc] == []
     assert all(f'"{name}"' in doc for name in SCHEDULES)
+
+
+def test_every_output_activation_is_named():
+    doc = inspect.getdoc(RNNSequenceRegressor)
+    assert [name for name in ACTIVATIONS if f'"{name}"' not in doc] == []
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -121,7 +139,7 @@ def test_imports_point_downwards():
 
 def test_networks_are_pure_torch():
     allowed = {"__future__", "abc", "collections", "dataclasses", "functools", "itertools", "math"}
-    allowed |= {"torch"}
+    allowed |= {"torch", "typing"}
     for path in sorted((PACKAGE / "networks").glob("*.py")):
         outer = {name.split(".")[0] for name, _ in _imports(path) if not name.startswith(".")}
         assert outer <= allowed, path.name
