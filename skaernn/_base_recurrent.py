@@ -201,6 +201,8 @@ class BaseRecurrent(NeuralEstimator):
         state = check_state(
             initial_state, sequences, self._network_for(sequences.n_channels), suffix
         )
+        if state is not None and not state.any():
+            state = None  # which is the same
         parts = [sequences.content, targets.content(sequences)]
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}

@@ -27,6 +27,11 @@ class RecurrentObjective(RowsObjective):
     rows : SequenceRows
     alpha, batch_size, shuffle, seed
         See `RowsObjective`.
+
+    Attributes
+    ----------
+    units : dict of Tensor or None
+        What inputs and targets are scaled by.
     """
 
     def __init__(
@@ -51,6 +56,13 @@ class RecurrentObjective(RowsObjective):
             seed=seed,
         )
         self.network, self.loss = network, loss
+        self.units = {
+            "x_mean": rows.inputs.mean,
+            "x_scale": rows.inputs.scale,
+            "y_mean": rows.targets.mean,
+            "y_scale": rows.targets.scale,
+        }
+        self._loaded = rows.loaded()
         longest = rows.n_steps or int(rows.lengths[rows.index].max())
         width = longest * network.n_hidden * network.n_layers
         self.most_rows = max(1, _MOST_TRAINED // width)
@@ -59,17 +71,6 @@ class RecurrentObjective(RowsObjective):
     def on(self, rows: SequenceRows) -> RecurrentObjective:
         """The same network and loss on other, unscaled rows, to be evaluated."""
         return RecurrentObjective(self.network, self.loss, rows.scaled(**self.units))
-
-    @property
-    def units(self) -> dict[str, Tensor | None]:
-        """What inputs and targets are scaled by."""
-        inputs, targets = self.rows.inputs, self.rows.targets
-        return {
-            "x_mean": inputs.mean,
-            "x_scale": inputs.scale,
-            "y_mean": targets.mean,
-            "y_scale": targets.scale,
-        }
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Random parameters; the output begins at what all targets have in common."""
@@ -102,14 +103,14 @@ class RecurrentObjective(RowsObjective):
         network = self.network if noisy else replace(self.network, dropout=0.0)
         linear_output = network.output_activation == self.loss.output_activation
         passes = RecurrentPasses(network, theta, grad, shape, linear_output=linear_output)
-        return _RecurrentWorkspace(passes, self.loss, self.rows, self.seed, (theta, grad))
+        return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed, (theta, grad))
 
 
 class _RecurrentWorkspace(Workspace):
     def __init__(self, passes, loss: Loss, rows: SequenceRows, seed: int, kept: tuple):
         self._passes, self._loss, self._rows, self._seed = passes, loss, rows, seed
         self._kept = kept  # theta and grad, whose ids name this workspace
-        self._places = passes.packing.positions(rows.device)
+        self._places = rows.places(passes.packing)
         self._sums = kept[0].new_zeros(1, 3)
         self._sums[:, 1] = passes.output.shape[1]
         self._value = self._sums[:, :1, None]
@@ -121,7 +122,7 @@ class _RecurrentWorkspace(Workspace):
     def value(self, batch):
         passes, rows = self._passes, self._rows
         if batch is not self._loaded:  # the one batch of a fit is gathered once
-            targets, self._weight = rows.take(batch, *self._places, passes.x)
+            targets, self._weight = rows.take(batch, self._places, passes.x)
             self._targets = targets[None]
             if rows.state is not None:
                 passes.set_state(rows.state[batch.index])

@@ -1,7 +1,6 @@
 """Weighted sequences with their targets, as the recurrent networks train on them.
 
-Neither steps nor targets are copied: batches are gathered, packed, converted and scaled one by
-one.
+Large ones are not copied: batches are gathered, packed, converted and scaled one by one.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from ._content import Selection
 from ._rows import Rows
 from .networks import Packing
 
+_LOADED = 1 << 22  # numbers that are scaled once and not batch by batch
 _GROUPED = 16  # batches among which sequences of similar length are looked for
 
 
@@ -75,6 +75,8 @@ class SequenceRows:
         n_steps = lengths[index]
         losses = n_steps if per_step else torch.ones_like(n_steps)
         raw = torch.from_numpy(weight).to(device)
+        if torch.equal(starts, target_starts):
+            target_starts = starts
         relative = raw * (losses.sum() / (raw * losses).sum())
         equal = weight.min() == weight.max()
 
@@ -166,15 +168,24 @@ class SequenceRows:
             return Packing.uniform(self.n_steps, len(batch.index))
         return Packing.of_lengths(self.lengths[batch.index].cpu())
 
-    def take(self, batch, row: Tensor, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Write the steps of a packed batch into `x` (S, C), and give its targets and weights.
+    def loaded(self) -> SequenceRows:
+        """The same, scaled and converted once and for all, if they are small."""
+        inputs, targets = (_loaded(rows) for rows in (self.inputs, self.targets))
+        return replace(self, inputs=inputs, targets=targets)
 
-        Parameters
-        ----------
-        batch : Batch
-        row, t : Tensor of shape (S,)
-            The sequence of the batch and the step that each row of `x` is.
-        x : Tensor of shape (S, C)
+    def places(self, packing: Packing) -> tuple[Tensor | None, Tensor]:
+        """The sequence and the step that each row of a packed batch is, for `take`.
+
+        Where all sequences are equally long, (T, 1) steps are enough.
+        """
+        if self.n_steps is None:
+            return packing.positions(self.device)
+        return None, torch.arange(self.n_steps, device=self.device)[:, None]
+
+    def take(
+        self, batch, places: tuple[Tensor | None, Tensor], x: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Write the steps of a packed batch into `x` (S, C), and give its targets and weights.
 
         Returns
         -------
@@ -182,17 +193,38 @@ class SequenceRows:
             One a sequence (N = B), or one a row of `x` (N = S).
         weight : Tensor of shape (N, 1) or None
         """
-        self.inputs.take(self.starts[batch.index][row] + t, x)
-        where, weight = self.target_starts[batch.index], batch.weight
-        if self.per_step:
-            where = where[row] + t
-            weight = None if weight is None else weight[row]
+        row, t = places
+
+        def steps_from(starts: Tensor) -> Tensor:
+            starts = starts.index_select(0, batch.index)
+            return (starts + t).view(-1) if row is None else starts[row].add_(t)
+
+        where = steps_from(self.starts)
+        self.inputs.take(where, x)
+        weight = batch.weight
+        if not self.per_step:
+            where = self.target_starts.index_select(0, batch.index)
+        else:
+            if self.target_starts is not self.starts:
+                where = steps_from(self.target_starts)
+            if weight is not None:
+                weight = weight.repeat(len(t), 1) if row is None else weight[row]
         values = self.targets.X
         if not values.is_floating_point():  # classes
             return values.index_select(0, where), weight
         targets = torch.empty(len(where), values.shape[1], dtype=self.dtype, device=self.device)
         self.targets.take(where, targets)
         return targets, weight
+
+
+def _loaded(rows: Rows) -> Rows:
+    """`rows` with X in network units, if it is small."""
+    X = rows.X
+    if not X.is_floating_point() or X.numel() > _LOADED:
+        return rows
+    scaled = torch.empty(X.shape, dtype=rows.dtype, device=X.device)
+    rows.take(torch.arange(len(X), device=X.device), scaled)
+    return replace(rows, X=scaled, mean=None, scale=None)
 
 
 def _places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
