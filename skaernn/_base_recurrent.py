@@ -216,10 +216,9 @@ class BaseRecurrent(NeuralEstimator):
             values = targets.values
             if values.dtype == np.float64 and precise(device) == torch.float32:
                 values = values.astype(np.float32)
-            vectors = (sequences.starts, sequences.lengths, values, targets.starts)
-            steps = to_tensor(sequences.steps, device)
-            starts, lengths, values, begins = (torch.from_numpy(v).to(device) for v in vectors)
-            began = None if state is None else torch.from_numpy(state).to(device, dtype)
+            parts = (sequences.steps, sequences.starts, sequences.lengths, values, targets.starts)
+            steps, starts, lengths, values, begins = (to_tensor(part, device) for part in parts)
+            began = None if state is None else to_tensor(state, device).to(dtype)
             how = {"per_step": targets.per_step, "state": began}
             return [
                 SequenceRows.of(steps, starts, lengths, values, begins, s, dtype, **how)

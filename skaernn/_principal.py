@@ -41,7 +41,7 @@ def moments(rows: Rows) -> tuple[Tensor, Tensor]:
     noise = 4 * torch.finfo(rows.X.dtype).eps * mean.abs()
     deviation = torch.where(deviation > noise, deviation, 0.0)
     # and a constant feature is its own mean, to the bit
-    constant = rows.X[rows.index[0]].to(dtype)
+    constant = next(rows.blocks(dtype, 1))[0][0]
     return torch.where(deviation > 0, mean * unit, constant), deviation * unit
 
 

@@ -7,9 +7,21 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
+from torch.nn.utils.rnn import PackedSequence
 
+from ._compat import check_feature_names
 from ._content import RaggedContent
-from ._validation import FLOATS, check_fits_network, check_rows, to_array_like, too_large_refused
+from ._validation import (
+    FLOATS,
+    check_fits_network,
+    check_rows,
+    holds_objects,
+    to_array_like,
+    too_large_refused,
+)
+
+
+_SCALARS = (Number, np.generic, str, bytes)
 
 
 @dataclass(frozen=True)
@@ -97,8 +109,10 @@ def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X")
         What messages call X.
     """
     items = _list_of_sequences(X)
+    if reset:
+        vars(estimator).pop("feature_names_in_", None)
     if items is not None:
-        found = _from_list(estimator, items, name)
+        found = _from_list(estimator, items, reset, name)
         if lengths is not None and not np.array_equal(lengths, found.lengths):
             raise ValueError(
                 f"lengths was passed with a list, whose sequences have lengths of their own; "
@@ -118,13 +132,15 @@ def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X")
 
 def _list_of_sequences(X) -> list | None:
     """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list."""
-    if isinstance(X, np.ndarray):
-        if X.dtype != object or X.ndim != 1:
-            return None
-    elif not isinstance(X, (list, tuple)):
+    if isinstance(X, PackedSequence):
+        raise TypeError(
+            "X is a PackedSequence; pass the sequences as a list, which "
+            "torch.nn.utils.rnn.unpack_sequence gives."
+        )
+    if not holds_objects(X) and not isinstance(X, (list, tuple)):
         return None
     items = list(X)
-    if not items or isinstance(items[0], (str, bytes)) or not hasattr(items[0], "__len__"):
+    if all(item is None or isinstance(item, _SCALARS) for item in items):
         return None
     shapes = {_shape(item) for item in items}
     is_matrix = len(shapes) == 1 and len(next(iter(shapes))) == 1
@@ -132,17 +148,16 @@ def _list_of_sequences(X) -> list | None:
 
 
 def _shape(item) -> tuple:
-    """The shape of an array; of nested lists, as far as all of one list look alike."""
+    """The shape of an array; of nested lists, as far as their first items tell."""
     if hasattr(item, "shape"):
         return tuple(item.shape)
-    if not hasattr(item, "__len__") or isinstance(item, (str, bytes, dict)):
+    if not isinstance(item, (list, tuple, range)):
         return ()
-    if len(item) and hasattr(item[0], "__len__") and not isinstance(item[0], (str, bytes)):
-        return len(item), len(item[0])
-    return (len(item),)
+    return (len(item), *(_shape(item[0]) if len(item) else ()))
 
 
-def _from_list(estimator, items: list, name: str) -> Sequences:
+def _from_list(estimator, items: list, reset: bool, name: str) -> Sequences:
+    _check_names(estimator, items, reset, name)
     arrays = [_one_sequence(estimator, item, f"{name}[{i}]") for i, item in enumerate(items)]
     widths = [array.shape[1] for array in arrays]
     for i, width in enumerate(widths):
@@ -155,8 +170,22 @@ def _from_list(estimator, items: list, name: str) -> Sequences:
     steps = np.concatenate(arrays, dtype=FLOATS[single], casting="unsafe")
     lengths = np.array([len(array) for array in arrays])
     starts = np.cumsum(lengths) - lengths
-    _check_finite(steps, name, starts)
-    return Sequences(steps, starts, lengths, None)
+    found = Sequences(steps, starts, lengths, None)
+    _check_finite(steps, found, name)
+    return found
+
+
+def _check_names(estimator, items: list, reset: bool, name: str) -> None:
+    """Names of the channels, where sequences are frames: the same for all, as they were in fit."""
+    names = [list(item.columns) if hasattr(item, "columns") else None for item in items]
+    for i, columns in enumerate(names):
+        if columns != names[0]:
+            raise ValueError(
+                f"{name}[{i}] has columns {columns}, but {name}[0] has {names[0]}: all sequences "
+                "need the same channels in the same order."
+            )
+    if names[0] is not None and (reset or not estimator._fitted_on_rows):
+        check_feature_names(estimator, items[0], reset=reset)
 
 
 def _one_sequence(estimator, item, name: str) -> np.ndarray:
@@ -174,9 +203,9 @@ def _one_sequence(estimator, item, name: str) -> np.ndarray:
                 ensure_min_features=0,
                 input_name=name,
             )
-    if item.ndim == 1:
+    if item.ndim == 1 and len(item):
         item = item.reshape(_n_steps(estimator, len(item), name), -1)
-    if item.ndim != 2:
+    if item.ndim not in (1, 2):
         raise ValueError(
             f"{name} has {item.ndim} dimensions; expected 2D: a sequence is an array of shape "
             "(n_steps, n_channels)."
@@ -229,11 +258,7 @@ def _from_array(X, lengths, name: str) -> Sequences:
         lengths = _lengths_by_nan(X, name)
     lengths = _check_lengths(lengths, *X.shape[:2], name)
     found = _as_steps(X, lengths)
-    if (lengths < X.shape[1]).any():
-        row, t = found.places()
-        _check_finite(X[row, t], name)
-    else:
-        _check_finite(X, name)
+    _check_finite(X if int(lengths.min()) == X.shape[1] else found.valid(), found, name)
     return found
 
 
@@ -290,18 +315,18 @@ def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarr
     return values.astype(np.int64)
 
 
-def _check_finite(values: np.ndarray, name: str, starts: np.ndarray | None = None) -> None:
-    """Refuse NaN and infinity; in a list, say in which sequence."""
+def _check_finite(values: np.ndarray, found: Sequences, name: str) -> None:
+    """Refuse NaN and infinity among the valid steps `values`, and say where they are."""
     try:
-        assert_all_finite(values, input_name=name)
+        with too_large_refused(name):
+            assert_all_finite(values, input_name=name)
     except ValueError as error:
-        if starts is None:
-            raise
-        step = int(np.argmin(np.isfinite(values).all(axis=1)))
-        row = int(np.searchsorted(starts, step, side="right")) - 1
-        first, _, rest = str(error).partition("\n")
+        bad = ~np.isfinite(values.reshape(-1, found.n_channels)).all(axis=1)
+        row, t = (places[int(np.argmax(bad))] for places in found.places())
+        advice = " NaN marks steps that are not there only in all channels, up to the last step."
         raise ValueError(
-            f"{first} The first is in {name}[{row}], step {step - starts[row]}.\n{rest}"
+            f"{str(error).partition(chr(10))[0]} The first is in sequence {row}, step {t}."
+            + advice * (found.n_steps is not None and "NaN" in str(error))
         ) from None
 
 
@@ -310,7 +335,6 @@ def _check_channels(estimator, found: Sequences, reset: bool, name: str) -> None
     if reset:
         estimator._fitted_on_rows, estimator._channels = False, found.n_channels
         estimator.n_features_in_ = found.n_channels
-        vars(estimator).pop("feature_names_in_", None)
     elif found.n_channels != estimator._channels:
         raise ValueError(
             f"{name} has {found.n_channels} channels, but {type(estimator).__name__} is expecting "

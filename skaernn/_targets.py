@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from ._content import Content, MatrixContent, RaggedContent
 from ._sequences import Sequences
-from ._validation import to_array_like, too_large_refused
+from ._validation import (
+    check_cells,
+    holds_objects,
+    refuse_mask,
+    refuse_no_array,
+    to_array_like,
+    too_large_refused,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ def check_labels(
 ) -> tuple[np.ndarray, bool]:
     """Class labels (Q,), one a sequence or one a valid step."""
     _check_there(estimator, y)
-    values, flat = _collected(y, sequences, per_step, name, np.asarray)
+    values, flat = _collected(y, sequences, per_step, name, _label)
     if not per_step:
         check_classification_targets(values[:, 0] if flat else values)
     if not flat:
@@ -96,29 +104,16 @@ def _check_there(estimator, y) -> None:
 def _collected(y, sequences: Sequences, per_step: bool, name: str, convert):
     """Values (Q, k) that belong to a sequence or to a step, and whether k is no axis of y."""
     if not per_step:
-        y = convert(_plain(y, name), name) if convert is _numeric else _plain(y, name)
-        if np.ndim(y) > 2:
+        y = convert(y, name)
+        if y.ndim > 2:
             raise ValueError(
-                f"{name} has {np.ndim(y)} dimensions; expected 1D or 2D, one row for each "
-                "sequence. Set return_sequences=True to learn one output for each step."
+                f"{name} has {y.ndim} dimensions; expected 1D or 2D, one row for each sequence. "
+                "Set return_sequences=True to learn one output for each step."
             )
         check_consistent_length(sequences, y)
         return (y[:, None], True) if y.ndim == 1 else (y, False)
-    if sequences.n_steps is None or isinstance(y, (list, tuple)) or _is_ragged(y):
-        parts = [np.asarray(part) for part in y]
-        check_consistent_length(sequences, parts)
-        for i, (part, length) in enumerate(zip(parts, sequences.lengths, strict=True)):
-            if part.ndim not in (1, 2) or len(part) != length:
-                raise ValueError(
-                    f"{name}[{i}] has shape {part.shape}, but sequence {i} has {length} steps: "
-                    f"with return_sequences=True it must be ({length},) or ({length}, n_outputs)."
-                )
-            if part.ndim != parts[0].ndim or part.shape[1:] != parts[0].shape[1:]:
-                raise ValueError(
-                    f"{name}[{i}] has shape {part.shape} and {name}[0] {parts[0].shape}: all "
-                    "need the same number of outputs."
-                )
-        values = np.concatenate(parts)
+    if sequences.n_steps is None or isinstance(y, (list, tuple)) or holds_objects(y):
+        values = _joined(y, sequences, name, convert)
     else:
         y = _plain(y, name)
         check_consistent_length(sequences, y)
@@ -128,23 +123,40 @@ def _collected(y, sequences: Sequences, per_step: bool, name: str, convert):
                 f"{name} has shape {y.shape}; return_sequences=True needs one value for each "
                 f"step: {expected} or {(*expected, 'n_outputs')}."
             )
-        values = y[sequences.places()]
-    values = convert(values, name) if convert is _numeric else values
+        values = convert(y[sequences.places()], name)
     return (values[:, None], True) if values.ndim == 1 else (values, False)
 
 
-def _is_ragged(y) -> bool:
-    return isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1
+def _joined(y, sequences: Sequences, name: str, convert) -> np.ndarray:
+    """Targets of the steps of all sequences, from a list with an item for each sequence."""
+    refuse_no_array(y, name, 1)
+    check_consistent_length(sequences, y)
+    parts = [convert(part, f"{name}[{i}]") for i, part in enumerate(y)]
+    for i, (part, length) in enumerate(zip(parts, sequences.lengths, strict=True)):
+        if part.ndim not in (1, 2) or len(part) != length:
+            raise ValueError(
+                f"{name}[{i}] has shape {part.shape}, but sequence {i} has {length} steps: with "
+                f"return_sequences=True it must be ({length},) or ({length}, n_outputs)."
+            )
+        if part.ndim != parts[0].ndim or part.shape[1:] != parts[0].shape[1:]:
+            raise ValueError(
+                f"{name}[{i}] has shape {part.shape} and {name}[0] {parts[0].shape}: all need the "
+                "same number of outputs."
+            )
+    return np.concatenate(parts)
 
 
 def _plain(y, name: str) -> np.ndarray:
     """Y as an array, of whatever dtype; what numpy would misread is refused."""
     if hasattr(y, "toarray"):
         raise TypeError(f"{name} is sparse; pass it dense, with .toarray().")
-    if isinstance(y, np.ma.MaskedArray):
-        raise ValueError(f"{name} is a masked array, whose mask would be lost; fill it first.")
-    if hasattr(y, "detach") or hasattr(type(y), "collect"):
-        y = to_array_like(y, name)
+    if isinstance(y, torch.Tensor):
+        return to_array_like(y, name)
+    refuse_no_array(y, name, 1)
+    refuse_mask(y, name)
+    if isinstance(y, (list, tuple)):
+        for part in y:
+            refuse_mask(part, name)
     try:
         y = np.asarray(y)
     except ValueError as error:
@@ -156,13 +168,16 @@ def _plain(y, name: str) -> np.ndarray:
     return y
 
 
-def _numeric(y: np.ndarray, name: str) -> np.ndarray:
+def _numeric(y, name: str) -> np.ndarray:
     """Finite float64."""
+    y = _plain(y, name)
     kind = y.dtype.kind
     if kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {y.dtype}.")
     if kind not in "biufO" or (kind == "O" and _holds_text(y)):
         raise ValueError(f"{name} must be numeric, got dtype {y.dtype}.")
+    if kind == "O":
+        check_cells(y.flat, name)
     try:
         with too_large_refused(name):
             y = check_array(
@@ -171,11 +186,22 @@ def _numeric(y: np.ndarray, name: str) -> np.ndarray:
                 ensure_2d=False,
                 allow_nd=True,
                 ensure_all_finite=False,
+                ensure_min_samples=0,
                 input_name=name,
             )
+            assert_all_finite(y, input_name=name)
     except TypeError as error:
         raise ValueError(f"{name} must be numeric: {error}") from error
-    assert_all_finite(y, input_name=name)
+    return y
+
+
+def _label(y, name: str) -> np.ndarray:
+    """Anything that can name a class."""
+    y = _plain(y, name)
+    if y.dtype.kind in "cV":
+        raise ValueError(f"{name} has dtype {y.dtype}, which names no classes.")
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name=name)
     return y
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import contextmanager
 from numbers import Integral, Number
 
@@ -237,10 +238,13 @@ def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes, adv
         )
 
 
-def to_array_like(X, name: str = "X", n_dims: int = 2):
-    """Refuse or convert what scikit-learn's own validation would misread."""
-    if isinstance(X, torch.Tensor):
-        return _from_torch(X, name)
+def holds_objects(X) -> bool:
+    """Whether X is one row of Python objects: arrays, perhaps."""
+    return getattr(X, "ndim", 0) == 1 and str(getattr(X, "dtype", "")) == "object"
+
+
+def refuse_no_array(X, name: str, n_dims: int) -> None:
+    """Refuse what holds no data, or other things than numbers."""
     if hasattr(type(X), "collect"):
         raise TypeError(
             f"{name} is a {type(X).__name__}, which holds no data yet; collect() first."
@@ -250,6 +254,13 @@ def to_array_like(X, name: str = "X", n_dims: int = 2):
             f"Expected {n_dims}D array, got {type(X).__name__} instead: pass {name} itself as a "
             "NumPy array, a DataFrame or a tensor."
         )
+
+
+def to_array_like(X, name: str = "X", n_dims: int = 2):
+    """Refuse or convert what scikit-learn's own validation would misread."""
+    if isinstance(X, torch.Tensor):
+        return _from_torch(X, name)
+    refuse_no_array(X, name, n_dims)
     if hasattr(X, "columns") and hasattr(X, "dtypes"):
         _check_frame(X, name)
         return X
@@ -259,10 +270,10 @@ def to_array_like(X, name: str = "X", n_dims: int = 2):
         X = _from_list(X, name)
     if not hasattr(X, "dtype"):
         X = np.asarray(X)
-    _refuse_mask(X, name)
+    refuse_mask(X, name)
     _check_dtype(X.dtype, name)
     if X.dtype == object:
-        _check_cells(np.asarray(X, dtype=object).flat, name)
+        check_cells(np.asarray(X, dtype=object).flat, name)
     return X
 
 
@@ -291,15 +302,16 @@ def _is_container(X) -> bool:
 
 
 def _is_no_array(X) -> bool:
-    if isinstance(X, (str, bytes, bytearray, set, frozenset)):
+    if isinstance(X, (str, bytes, bytearray)):
         return True
-    return not any(hasattr(X, a) for a in ("__len__", "__array__", "__array_interface__"))
+    kinds = ("__array__", "__array_interface__", "toarray", "dtype")
+    return not isinstance(X, Sequence) and not any(hasattr(X, kind) for kind in kinds)
 
 
 def _from_list(X, name: str) -> np.ndarray:
     rows = [_from_torch(row, name) if isinstance(row, torch.Tensor) else row for row in X]
     for row in rows:
-        _refuse_mask(row, name)
+        refuse_mask(row, name)
     try:
         return np.asarray(rows)
     except ValueError as error:
@@ -310,7 +322,7 @@ def _from_list(X, name: str) -> np.ndarray:
         ) from error
 
 
-def _refuse_mask(X, name: str) -> None:
+def refuse_mask(X, name: str) -> None:
     if isinstance(X, np.ma.MaskedArray):
         raise ValueError(
             f"Masked arrays are not supported, because the mask of {name} would be lost: fill or "
@@ -326,7 +338,7 @@ def _check_dtype(dtype, where: str) -> None:
             raise error(f"{where} has dtype {dtype}; {advice}.")
 
 
-def _check_cells(values, where: str) -> None:
+def check_cells(values, where: str) -> None:
     """Refuse Python objects that would be converted without a word, or in NumPy's words."""
     for value in values:
         if isinstance(value, (str, bytes, bytearray)):
@@ -355,4 +367,4 @@ def _check_frame(X, name: str) -> None:
         where = f"Column {column!r} of {name}"
         _check_dtype(dtype, where)
         if str(dtype).lower() == "object":
-            _check_cells(X[column], where)
+            check_cells(X[column], where)
