@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Number
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
@@ -19,7 +19,6 @@ from ._validation import (
     to_array_like,
     too_large_refused,
 )
-
 
 _SCALARS = (Number, np.generic, str, bytes)
 
