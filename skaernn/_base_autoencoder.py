@@ -110,6 +110,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             y=X,  # what an autoencoder is to predict
             metadata=None if weight is None else {"sample_weight": weight},
             values=X,
+            numbers={"X": X},
             content=MatrixContent(X),
             weight=weight,
             rows=rows,

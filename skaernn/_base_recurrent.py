@@ -158,6 +158,10 @@ class BaseRecurrent(NeuralEstimator):
     def _read_targets(self, y, sequences: Sequences, *, reset: bool, name: str) -> Targets:
         """Check y."""
 
+    def _told_of(self, targets: Targets) -> dict:
+        """Targets that may be too large for training, by name."""
+        return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
+
     @abstractmethod
     def _loss(self, targets=None) -> Loss:
         """The loss, for targets (`Rows`) to train on or, without, the one it was fitted with."""
@@ -197,12 +201,14 @@ class BaseRecurrent(NeuralEstimator):
         if self.dtype == "float32":
             check_fits_dtype(sequences.valid(), torch.float32, f"X{suffix}")
         targets = self._read_targets(y, sequences, reset=reset, name=f"y{suffix}")
+        if sequences.steps.dtype == np.float32 or self.dtype == "float32":
+            check_fits_dtype(targets.values, torch.float32, f"y{suffix}")
         weight = check_weights(sample_weight, sequences)
-        state = check_state(
-            initial_state, sequences, self._network_for(sequences.n_channels), suffix
-        )
-        if state is not None and not state.any():
-            state = None  # which is the same
+        state = None
+        if initial_state is not None:
+            network = self._network_for(sequences.n_channels)
+            dtype = np.dtype(self.dtype or sequences.steps.dtype)
+            state = check_state(initial_state, sequences, network, dtype, suffix)
         parts = [sequences.content, targets.content(sequences)]
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
@@ -230,6 +236,7 @@ class BaseRecurrent(NeuralEstimator):
             y=y,
             metadata=metadata or None,
             values=sequences.steps,
+            numbers={"X": sequences.steps, **self._told_of(targets)},
             content=JointContent(
                 tuple(parts if state is None else [*parts, MatrixContent(state)])
             ),
@@ -238,8 +245,10 @@ class BaseRecurrent(NeuralEstimator):
         )
 
     def _largest_product(self, data, dtype, device):
-        network = self._network_for(self._channels)
         advice = "a smaller hidden_size or n_layers"
+        least = int(self.n_layers) * int(self.hidden_size) ** 2  # before anything is made of it
+        check_memory(least, dtype, device, (self.hidden_size, "..."), advice)
+        network = self._network_for(self._channels)
         sizes = (network.n_inputs, *[network.n_hidden] * network.n_layers, network.n_outputs)
         check_memory(network.layout.size, dtype, device, sizes, advice)
         return network.largest_product
@@ -293,7 +302,8 @@ class BaseRecurrent(NeuralEstimator):
         """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
         check_is_fitted(self)
         sequences = check_sequences(self, X, lengths, reset=False)
-        state = check_state(initial_state, sequences, self._network)
+        dtype = np.dtype(str(self.module_.dtype).removeprefix("torch."))
+        state = check_state(initial_state, sequences, self._network, dtype)
         if lengths is None and self._fitted_with_lengths and _looks_padded(sequences):
             warnings.warn(
                 f"{type(self).__name__} was fitted with lengths and is used without them, on "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import numpy as np
 import torch
 
@@ -31,13 +34,19 @@ def class_weights(
     if class_weight == "balanced":
         weights = np.divide(1.0, shares, out=np.zeros_like(shares), where=shares > 0)
     else:
-        weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], float)
+        weights = _numbers(class_weight, classes)
         missing = [label for label in classes.tolist() if label not in class_weight]
         if missing and len(class_weight) > len(classes) - len(missing):
             raise ValueError(f"The classes, {missing}, are not in class_weight.")
-        if not np.isfinite(weights).all() or (weights < 0).any():
-            raise ValueError(f"class_weight must be finite and not negative, got {class_weight}.")
     mean = float(shares @ weights)
     if mean == 0:
         raise ValueError(f"class_weight={class_weight} leaves no class that counts.")
     return tuple(shares.tolist()), tuple((weights / mean).tolist())
+
+
+def _numbers(class_weight: dict, classes: np.ndarray) -> np.ndarray:
+    """The weight of each class, 1 where none is named."""
+    values = [class_weight.get(label, 1.0) for label in classes.tolist()]
+    if not all(isinstance(v, Real) and math.isfinite(v) and v >= 0 for v in values):
+        raise ValueError(f"class_weight must be finite and not negative, got {class_weight}.")
+    return np.array(values, dtype=np.float64)

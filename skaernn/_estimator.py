@@ -59,6 +59,8 @@ class TrainingInput:
         As callbacks want them.
     values : ndarray
         Every number of X, whatever its shape.
+    numbers : dict of ndarray
+        X and what else may be too large for training, by name.
     content : Content
     weight : ndarray of shape (n_samples,) or None
     rows : callable
@@ -69,6 +71,7 @@ class TrainingInput:
     y: Any
     metadata: dict | None
     values: np.ndarray
+    numbers: dict[str, np.ndarray]
     content: Content
     weight: np.ndarray | None
     rows: Callable[[list[Selection], torch.device, torch.dtype], list[Source]]
@@ -282,7 +285,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     leave()
                 raise
             leave()
-        self._report_end(state, data.values, incremental)
+        self._report_end(state, data.numbers, incremental)
 
     def _plateau(self) -> Plateau | None:
         """The rule that ends a constant schedule, L-BFGS and early stopping; none for tol=0."""
@@ -291,18 +294,21 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         )
         return Plateau(self.tol, self.n_iter_no_change) if applies and self.tol > 0 else None
 
-    def _report_end(self, state, X: np.ndarray, incremental: bool) -> None:
+    def _report_end(self, state, numbers: dict, incremental: bool) -> None:
         """Warn of, or with `verbose` print, how training ended."""
         reason = state.reason
         annealed = self.schedule == "cosine" and not SOLVERS[self.solver].full_batch
         if reason == "interrupted":
             _warn("Training interrupted by user.", UserWarning)
         elif reason == "diverged":
-            largest = max(np.nanmax(X), -np.nanmin(X))  # NaN: beyond the end of a sequence
+            largest = ", ".join(
+                f"largest absolute value of {name} {max(np.nanmax(x), -np.nanmin(x)):.3g}"
+                for name, x in numbers.items()  # NaN: beyond the end of a sequence
+            )
             _warn(
                 f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
-                f"{self.learning_rate:g}, largest absolute value of X {largest:.3g}); the best "
-                "finite weights were kept. Lower the learning rate, or scale X.",
+                f"{self.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
+                f"the learning rate, or scale {' and '.join(numbers)}.",
                 ConvergenceWarning,
             )
         elif reason == "worse":

@@ -11,7 +11,7 @@ from ._compat import fit_context
 from ._estimator import NeuralEstimator, fitting
 from ._sequence_scores import accuracy_of
 from ._target_losses import CrossEntropy
-from ._targets import as_targets, check_labels, indices_of
+from ._targets import as_targets, check_labels, classes_of, indices_of
 
 
 class SequenceClassificationMixin(ClassifierMixin):
@@ -48,7 +48,7 @@ class SequenceClassificationMixin(ClassifierMixin):
         if not hasattr(self, "module_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            return np.unique(classes)
+            return classes_of(classes, "classes")
         if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(
                 f"classes={classes!r} is not the same as on the last call to partial_fit, which "
@@ -65,7 +65,7 @@ class SequenceClassificationMixin(ClassifierMixin):
     def _read_targets(self, y, sequences, *, reset, name):
         labels = check_labels(self, y, sequences, per_step=self.return_sequences, name=name)
         if reset and not self._classes_given:
-            self.classes_ = np.unique(labels)
+            self.classes_ = classes_of(labels, name)
         indices = indices_of(labels, self.classes_, name)
         return as_targets(indices, sequences, self.return_sequences)
 

@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 
 from ._forecast import forecast
 from ._sequence_scores import r2_of
-from ._target_losses import TARGET_LOSSES, loss_named
+from ._target_losses import TARGET_LOSSES, Gaussian, loss_named
 from ._targets import check_numbers
 
 
@@ -85,12 +85,12 @@ class SequenceRegressionMixin(RegressorMixin):
         state : ndarray of shape (n_samples, state_size_)
             If `return_state`.
         """
-        if return_std and self.loss != "gaussian":
-            raise ValueError(
-                f"return_std=True needs loss='gaussian', which predicts standard deviations; "
-                f"this estimator has loss={self.loss!r}."
-            )
         sequences, output, ended = self._run_on(X, lengths, initial_state)
+        if return_std and not isinstance(self._fitted_loss, Gaussian):
+            raise ValueError(
+                "return_std=True needs a fit with loss='gaussian', which predicts standard "
+                f"deviations; this one was with {self._fitted_with['loss']!r}."
+            )
         k = self.n_outputs_
         columns = [output[:, :k], output[:, k:]] if return_std else [output[:, :k]]
         answers = [self._answer(sequences, values) for values in columns]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._sequences import Sequences
-from ._targets import check_labels, check_numbers
+from ._targets import check_labels, check_numbers, check_same_kind
 from ._validation import check_weights
 
 
@@ -31,5 +31,6 @@ def accuracy_of(estimator, sequences: Sequences, output: np.ndarray, y, sample_w
     per_step = estimator._network.pooling is None
     labels = check_labels(estimator, y, sequences, per_step=per_step)
     weight = _weights(estimator, sample_weight, sequences)
+    check_same_kind(labels, estimator.classes_)
     right = estimator.classes_[output.argmax(axis=1)] == labels
     return float(np.average(right, weights=weight))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral, Number
 
@@ -222,7 +223,8 @@ def _n_steps(estimator, n_columns: int, name: str) -> int:
     if n_columns % n_channels:
         raise ValueError(
             f"{name} has {n_columns} columns, which is no multiple of n_channels={n_channels}: a "
-            "row is the channels of its first step, then those of the second, and so on."
+            "row is the channels of its first step, then those of the second, and so on. (For one "
+            "sequence of shape (n_steps, n_channels), pass X[None].)"
         )
     return n_columns // n_channels
 
@@ -237,7 +239,15 @@ def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
     elif int(estimator.n_channels) != estimator._channels:
         raise ValueError(
             f"A 2-D {name} has n_channels={estimator.n_channels} channels a step, but "
-            f"{type(estimator).__name__} is expecting {estimator._channels}."
+            f"{type(estimator).__name__} is expecting {estimator._channels}: set n_channels, or, "
+            f"for one sequence of shape (n_steps, n_channels), pass {name}[None]."
+        )
+    elif as_steps and n_steps == 1:
+        warnings.warn(
+            f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
+            f"(n_steps, n_channels), pass {name}[None].",
+            UserWarning,
+            stacklevel=5,
         )
     X = X.reshape(len(X), n_steps, -1)
     return _as_steps(X, _check_lengths(lengths, *X.shape[:2], name))
@@ -296,6 +306,8 @@ def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarr
     """Lengths as whole numbers within the array; the first bad one is named."""
     if lengths is None:
         return np.full(n_samples, n_steps)
+    if hasattr(lengths, "toarray"):
+        raise TypeError("lengths is sparse; pass it dense, with .toarray().")
     values = to_array_like(lengths, "lengths", n_dims=1)
     values = np.asarray(values)
     if values.shape != (n_samples,):
@@ -305,7 +317,7 @@ def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarr
         )
     whole = values.dtype.kind in "iu"
     for i, value in enumerate(values.tolist()):
-        if not whole and not isinstance(value, Integral):
+        if isinstance(value, bool) or not (whole or isinstance(value, Integral)):
             raise ValueError(f"lengths[{i}] is {value!r}; lengths must be whole numbers of steps.")
         if not 1 <= value <= n_steps:
             raise ValueError(
@@ -341,8 +353,21 @@ def _check_channels(estimator, found: Sequences, reset: bool, name: str) -> None
         )
 
 
-def check_state(state, sequences: Sequences, network, suffix: str = "") -> np.ndarray | None:
-    """An initial state as a finite float array of shape (n, state width)."""
+def check_state(
+    state, sequences: Sequences, network, dtype: np.dtype, suffix: str = ""
+) -> np.ndarray | None:
+    """An initial state as a finite float array of shape (n, state width), or None for zeros.
+
+    Parameters
+    ----------
+    state : array-like or None
+    sequences : Sequences
+    network : RecurrentNetwork
+    dtype : dtype
+        What the network computes in.
+    suffix : str
+        "_val" for validation rows.
+    """
     if state is None:
         return None
     name = f"initial_state{suffix}"
@@ -352,19 +377,22 @@ def check_state(state, sequences: Sequences, network, suffix: str = "") -> np.nd
             "a sequence."
         )
     state = to_array_like(state, name)
-    state = check_array(
-        state,
-        dtype=FLOATS,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_min_samples=0,
-        ensure_min_features=0,
-        input_name=name,
-    )
+    with too_large_refused(name):
+        state = check_array(
+            state,
+            dtype=FLOATS,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+            input_name=name,
+        )
     expected = len(sequences), sum(network.state_widths)
     if state.shape != expected:
         raise ValueError(
             f"{name} has shape {state.shape}; expected {expected}: a row for each sequence, with "
             f"parts of widths {network.state_widths}, as predict(..., return_state=True) gives it."
         )
-    return state
+    if np.abs(state).max() > np.finfo(dtype).max:
+        raise ValueError(f"Input {name} contains a value too large for dtype('{dtype}').")
+    return state if state.any() else None

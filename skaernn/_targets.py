@@ -52,6 +52,8 @@ def check_numbers(estimator, y, sequences: Sequences, *, per_step: bool, name="y
     """Numeric targets, finite where there is a step."""
     _check_there(estimator, y)
     values, flat = _collected(y, sequences, per_step, name, _numeric)
+    if not values.shape[1]:
+        raise ValueError(f"{name} has 0 outputs.")
     if not per_step and not flat and values.shape[1] == 1:
         values, flat = column_or_1d(values, warn=True)[:, None], True
     return _targets(values, flat, sequences, per_step)
@@ -65,9 +67,11 @@ def check_labels(
     values, flat = _collected(y, sequences, per_step, name, _label)
     if not per_step:
         check_classification_targets(values[:, 0] if flat else values)
-    if not flat:
-        values = column_or_1d(values, warn=not per_step)[:, None]
-    labels = values[:, 0]
+    if per_step and values.shape[1] != 1:
+        raise ValueError(
+            f"{name} has {values.shape[1]} values for each step; a classifier needs one class."
+        )
+    labels = values[:, 0] if flat or per_step else column_or_1d(values, warn=True)
     if per_step:
         check_classification_targets(labels)
     return labels
@@ -75,6 +79,7 @@ def check_labels(
 
 def indices_of(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
     """Which of `classes`, which are sorted, each label is, (Q, 1)."""
+    check_same_kind(labels, classes, name)
     unknown = np.setdiff1d(labels, classes)
     if len(unknown):
         raise ValueError(
@@ -82,6 +87,27 @@ def indices_of(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> np.n
             f"known are {classes.tolist()[:10]}."
         )
     return np.searchsorted(classes, labels)[:, None]
+
+
+def classes_of(labels, name: str = "y") -> np.ndarray:
+    """The different labels, sorted."""
+    labels = np.asarray(labels) if not isinstance(labels, (list, tuple)) else labels
+    if np.ndim(labels) != 1:
+        raise ValueError(f"{name} must be a 1D array or list of classes, got {labels!r}.")
+    kinds = {isinstance(label, (str, bytes)) for label in labels}
+    if len(kinds) > 1 or any(label is None or label != label for label in labels):
+        raise ValueError(f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}.")
+    return np.unique(labels)
+
+
+def check_same_kind(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> None:
+    """Refuse to compare numbers with names."""
+    text = [isinstance(part[0], (str, bytes)) for part in (labels, classes)]
+    if text[0] != text[1]:
+        kinds = ["strings" if is_text else "numbers" for is_text in text]
+        raise ValueError(
+            f"{name} holds {kinds[0]}, but the classes are {kinds[1]}: {classes.tolist()[:10]}."
+        )
 
 
 def as_targets(indices: np.ndarray, sequences: Sequences, per_step: bool) -> Targets:
@@ -121,7 +147,7 @@ def _collected(y, sequences: Sequences, per_step: bool, name: str, convert):
         if y.ndim not in (2, 3) or y.shape[:2] != expected:
             raise ValueError(
                 f"{name} has shape {y.shape}; return_sequences=True needs one value for each "
-                f"step: {expected} or {(*expected, 'n_outputs')}."
+                f"step: {expected} or ({expected[0]}, {expected[1]}, n_outputs)."
             )
         values = convert(y[sequences.places()], name)
     return (values[:, None], True) if values.ndim == 1 else (values, False)
@@ -130,6 +156,8 @@ def _collected(y, sequences: Sequences, per_step: bool, name: str, convert):
 def _joined(y, sequences: Sequences, name: str, convert) -> np.ndarray:
     """Targets of the steps of all sequences, from a list with an item for each sequence."""
     refuse_no_array(y, name, 1)
+    if np.ndim(y) == 0 and hasattr(y, "dtype"):
+        raise ValueError(f"Expected a list for {name} like X, with an array for each sequence.")
     check_consistent_length(sequences, y)
     parts = [convert(part, f"{name}[{i}]") for i, part in enumerate(y)]
     for i, (part, length) in enumerate(zip(parts, sequences.lengths, strict=True)):
@@ -187,6 +215,7 @@ def _numeric(y, name: str) -> np.ndarray:
                 allow_nd=True,
                 ensure_all_finite=False,
                 ensure_min_samples=0,
+                ensure_min_features=0,
                 input_name=name,
             )
             assert_all_finite(y, input_name=name)
