@@ -1,9 +1,14 @@
-"""Reports after each epoch: `verbose` and scikit-learn's callbacks."""
+"""Reports after each epoch, by `verbose` and scikit-learn's callbacks, and at the end."""
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ._solvers import SOLVERS
 from ._training import TrainingState
 
 
@@ -73,3 +78,60 @@ class CallbackReporter:
         return self._epoch.call_on_fit_task_end(
             **self._data, reconstruction_attributes=self.attributes
         )
+
+
+def report_end(estimator, state: TrainingState, plateau, numbers: dict, incremental: bool) -> None:
+    """Warn of, or with `verbose` print, how training ended.
+
+    Parameters
+    ----------
+    estimator : estimator
+    state : TrainingState
+    plateau : Plateau or None
+        The rule that might have ended it.
+    numbers : dict of ndarray
+        What may have been too large, by name.
+    incremental : bool
+        Whether it was `partial_fit`.
+    """
+    reason = state.reason
+    annealed = estimator.schedule == "cosine" and not SOLVERS[estimator.solver].full_batch
+    if reason == "interrupted":
+        _warn("Training interrupted by user.", UserWarning)
+    elif reason == "diverged":
+        largest = ", ".join(
+            f"largest absolute value of {name} {max(np.nanmax(x), -np.nanmin(x)):.3g}"
+            for name, x in numbers.items()  # NaN: beyond the end of a sequence
+        )
+        _warn(
+            f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
+            f"{estimator.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
+            f"the learning rate, or scale {' and '.join(numbers)}.",
+            ConvergenceWarning,
+        )
+    elif reason == "worse":
+        _warn(
+            f"Training with learning_rate={estimator.learning_rate:g} only made the loss worse: "
+            f"{state.loss_curve[-1]:.3g} in the last epoch. The weights that it began with "
+            "were kept, which are those of PCA unless this was a warm start. Lower the "
+            "learning rate.",
+            ConvergenceWarning,
+        )
+    elif reason == "max_iter" and not (incremental or annealed) and plateau:
+        _warn(
+            f"Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+            "converged yet.",
+            ConvergenceWarning,
+        )
+    elif estimator.verbose and reason == "plateau":
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        print(
+            f"{what} did not improve more than tol={estimator.tol:f} for "
+            f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
+        )
+
+
+def _warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that called `fit`."""
+    # above this: report_end, _run, _fit, fit, scikit-learn's wrapper of it, the caller
+    warnings.warn(message, category, stacklevel=7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -14,10 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from ._callbacks import reporting
+from ._callbacks import report_end, reporting
 from ._compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
 from ._content import Content, Selection, select
 from ._device import resolve_device, threads_for
@@ -285,7 +283,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     leave()
                 raise
             leave()
-        self._report_end(state, data.numbers, incremental)
+        report_end(self, state, self._plateau(), data.numbers, incremental)
 
     def _plateau(self) -> Plateau | None:
         """The rule that ends a constant schedule, L-BFGS and early stopping; none for tol=0."""
@@ -293,44 +291,6 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             self.early_stopping or self.schedule == "constant" or SOLVERS[self.solver].full_batch
         )
         return Plateau(self.tol, self.n_iter_no_change) if applies and self.tol > 0 else None
-
-    def _report_end(self, state, numbers: dict, incremental: bool) -> None:
-        """Warn of, or with `verbose` print, how training ended."""
-        reason = state.reason
-        annealed = self.schedule == "cosine" and not SOLVERS[self.solver].full_batch
-        if reason == "interrupted":
-            _warn("Training interrupted by user.", UserWarning)
-        elif reason == "diverged":
-            largest = ", ".join(
-                f"largest absolute value of {name} {max(np.nanmax(x), -np.nanmin(x)):.3g}"
-                for name, x in numbers.items()  # NaN: beyond the end of a sequence
-            )
-            _warn(
-                f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
-                f"{self.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
-                f"the learning rate, or scale {' and '.join(numbers)}.",
-                ConvergenceWarning,
-            )
-        elif reason == "worse":
-            _warn(
-                f"Training with learning_rate={self.learning_rate:g} only made the loss worse: "
-                f"{state.loss_curve[-1]:.3g} in the last epoch. The weights that it began with "
-                "were kept, which are those of PCA unless this was a warm start. Lower the "
-                "learning rate.",
-                ConvergenceWarning,
-            )
-        elif reason == "max_iter" and not (incremental or annealed) and self._plateau():
-            _warn(
-                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-            )
-        elif self.verbose and reason == "plateau":
-            what = "Validation score" if self.early_stopping else "Training loss"
-            print(
-                f"{what} did not improve more than tol={self.tol:f} for "
-                f"{self.n_iter_no_change} consecutive epochs. Stopping."
-            )
 
     def _training_attributes(self, objective, state: TrainingState) -> dict:
         """Fitted attributes that every estimator has; meanings follow MLPRegressor."""
@@ -395,9 +355,3 @@ def _comparable(name: str, value):
     if name == "hidden_layer_sizes":
         return tuple(np.atleast_1d(value).tolist())
     return value
-
-
-def _warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called `fit`."""
-    # above this: _report_end, _run, _fit, fit, scikit-learn's wrapper of it, the caller
-    warnings.warn(message, category, stacklevel=7)
