@@ -189,7 +189,8 @@ def test_sources_keep_to_their_size():
         text = path.read_text()
         assert text.count("\n") <= 400, path.name
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef) and node.name != "train":  # the one loop
+            # but for the one loop, and for what names every parameter twice
+            if isinstance(node, ast.FunctionDef) and node.name not in ("train", "__init__"):
                 doc = ast.get_docstring(node) or ""
                 length = node.end_lineno - node.lineno - doc.count("\n")
                 assert length <= 65, f"{path.name}: {node.name}"
