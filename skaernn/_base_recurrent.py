@@ -34,7 +34,7 @@ class BaseRecurrent(NeuralEstimator):
         **NeuralEstimator._parameter_constraints,
         "cell": [StrOptions(set(CELLS))],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, 1000, closed="both")],  # beyond is a slip
         "bidirectional": ["boolean"],
         "activation": [StrOptions({"tanh", "relu"})],
         "return_sequences": ["boolean"],
@@ -246,8 +246,6 @@ class BaseRecurrent(NeuralEstimator):
 
     def _largest_product(self, data, dtype, device):
         advice = "a smaller hidden_size or n_layers"
-        least = int(self.n_layers) * int(self.hidden_size) ** 2  # before anything is made of it
-        check_memory(least, dtype, device, (self.hidden_size, "..."), advice)
         network = self._network_for(self._channels)
         sizes = (network.n_inputs, *[network.n_hidden] * network.n_layers, network.n_outputs)
         check_memory(network.layout.size, dtype, device, sizes, advice)

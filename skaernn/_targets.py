@@ -156,7 +156,7 @@ def _collected(y, sequences: Sequences, per_step: bool, name: str, convert):
 def _joined(y, sequences: Sequences, name: str, convert) -> np.ndarray:
     """Targets of the steps of all sequences, from a list with an item for each sequence."""
     refuse_no_array(y, name, 1)
-    if np.ndim(y) == 0 and hasattr(y, "dtype"):
+    if hasattr(y, "dtype") and np.ndim(y) == 0:
         raise ValueError(f"Expected a list for {name} like X, with an array for each sequence.")
     check_consistent_length(sequences, y)
     parts = [convert(part, f"{name}[{i}]") for i, part in enumerate(y)]
