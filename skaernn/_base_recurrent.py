@@ -163,8 +163,8 @@ class BaseRecurrent(NeuralEstimator):
         return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
 
     @abstractmethod
-    def _loss(self, targets=None) -> Loss:
-        """The loss, for targets (`Rows`) to train on or, without, the one it was fitted with."""
+    def _loss(self, answers=None) -> Loss:
+        """The loss, for answers (`Counted`) to train on; without, the one of the last fit."""
 
     @abstractmethod
     def _output(self) -> tuple[int, str]:
@@ -259,7 +259,7 @@ class BaseRecurrent(NeuralEstimator):
             loss = self._loss()
         else:
             network = self._network_for(self._channels)
-            loss = self._loss(rows.targets)
+            loss = self._loss(rows.answers)
             rows = rows.scaled(**self._units(rows, loss, network))
         return RecurrentObjective(
             network,
@@ -276,11 +276,11 @@ class BaseRecurrent(NeuralEstimator):
         if self.scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        mean, scale = moments(rows.inputs)
+        mean, scale = moments(rows.steps)
         units = {"x_mean": mean.to(wide), "x_scale": torch.where(scale > 0, scale, 1.0).to(wide)}
         movable = network.output_activation == loss.output_activation
         if loss.default_scaling is not None and movable:
-            mean, scale = moments(rows.targets)
+            mean, scale = moments(rows.answers)
             units["y_mean"] = mean.to(wide)
             units["y_scale"] = torch.where(scale > 0, scale, 1.0).to(wide)
         return units

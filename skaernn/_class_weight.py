@@ -8,11 +8,12 @@ from numbers import Real
 import numpy as np
 import torch
 
-from ._rows import Rows
+from ._device import precise
+from ._sequence_rows import Counted
 
 
 def class_weights(
-    class_weight, classes: np.ndarray, targets: Rows
+    class_weight, classes: np.ndarray, answers: Counted
 ) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
     """Shares of the classes, and their weights, of mean 1 over all answers.
 
@@ -22,13 +23,15 @@ def class_weights(
         The parameter of the classifiers. "balanced" is inverse to the share, as in
         scikit-learn, but counts weighted answers by their weight.
     classes : ndarray of shape (n_classes,)
-    targets : Rows
+    answers : Counted
         Indices of classes.
     """
-    indices = targets.X[targets.index, 0].cpu()
-    weight = None if targets.weight is None else targets.weight[:, 0].double().cpu()
-    shares = torch.bincount(indices, weight, minlength=len(classes)).double().numpy()
-    shares = shares / shares.sum()
+    shares = np.zeros(len(classes))
+    for block, weight in answers.blocks(precise(answers.X.device)):
+        indices = block[:, 0].long()
+        weight = (weight * torch.ones_like(block))[:, 0]
+        shares += torch.bincount(indices, weight, minlength=len(classes)).cpu().numpy()
+    shares /= shares.sum()
     if class_weight is None:
         return tuple(shares.tolist()), None
     if class_weight == "balanced":

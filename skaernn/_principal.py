@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ._device import precise
 from ._rows import Rows
+from ._sequence_rows import Counted
 
 _COVARIANCE_RATIO = 10  # rows per feature from which on the covariance is used, not the rows
 
@@ -24,7 +25,7 @@ def _power_of_two(x: float) -> float:
     return math.ldexp(1.0, min(max(math.frexp(x)[1], -1021), 1023))
 
 
-def moments(rows: Rows) -> tuple[Tensor, Tensor]:
+def moments(rows: Rows | Counted) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each feature, (F,) float64, safe from overflow.
 
     Three passes over the rows: for the largest value, whose power of two is the unit of the
@@ -38,7 +39,8 @@ def moments(rows: Rows) -> tuple[Tensor, Tensor]:
     ) / len(rows)
     deviation = spread.sqrt()
     # rounding of the mean alone is no spread
-    noise = 4 * torch.finfo(rows.X.dtype).eps * mean.abs()
+    given = rows.X.dtype if rows.X.is_floating_point() else dtype
+    noise = 4 * torch.finfo(given).eps * mean.abs()
     deviation = torch.where(deviation > noise, deviation, 0.0)
     # and a constant feature is its own mean, to the bit
     constant = next(rows.blocks(dtype, 1))[0][0]

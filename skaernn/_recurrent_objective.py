@@ -77,10 +77,7 @@ class RecurrentObjective(RowsObjective):
         theta = self.zeros()
         bias = None
         if self.network.output_activation == self.loss.output_activation:
-            targets = self.rows.targets
-            if not targets.X.is_floating_point():  # classes have shares, not moments
-                targets = replace(targets, X=targets.X.to(torch.float64))
-            bias = self.loss.link(*moments(targets))
+            bias = self.loss.link(*moments(self.rows.answers))
         self.network.start(theta[0], generator, bias)
         return theta
 

@@ -99,16 +99,7 @@ class Rows:
 
     def take(self, index: Tensor, out: Tensor) -> None:
         """Gather rows `index` of X into `out` (B, F), scaled and converted."""
-        if self.mean is None and self.X.dtype == out.dtype:
-            torch.index_select(self.X, 0, index, out=out)
-            return
-        rows = self.X.index_select(0, index)
-        if self.mean is not None:
-            if self.mean.dtype == rows.dtype:
-                rows.sub_(self.mean).div_(self.scale)
-            else:  # X float32, network float64
-                rows = (rows - self.mean) / self.scale
-        out.copy_(rows)
+        gather(self.X, index, self.mean, self.scale, out)
 
     def blocks(self, dtype: torch.dtype, size: int | None = None):
         """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""
@@ -131,6 +122,22 @@ class Rows:
             weight=None if self.weight is None else self.weight[chosen],
             keys=None if self.keys is None else self.keys[chosen],
         )
+
+
+def gather(
+    X: Tensor, index: Tensor, mean: Tensor | None, scale: Tensor | None, out: Tensor
+) -> None:
+    """Write (X - mean) / scale of rows `index` of `X` into `out` (B, F)."""
+    if mean is None and X.dtype == out.dtype:
+        torch.index_select(X, 0, index, out=out)
+        return
+    rows = X.index_select(0, index)
+    if mean is not None:
+        if mean.dtype == rows.dtype:
+            rows.sub_(mean).div_(scale)
+        else:  # X float32, network float64
+            rows = (rows - mean) / scale
+    out.copy_(rows)
 
 
 def make_rows(

@@ -72,10 +72,10 @@ class SequenceClassificationMixin(ClassifierMixin):
     def _output(self):
         return len(self.classes_), "softmax"
 
-    def _loss(self, targets=None):
-        if targets is None:
+    def _loss(self, answers=None):
+        if answers is None:
             return self._fitted_loss
-        return CrossEntropy(*class_weights(self.class_weight, self.classes_, targets))
+        return CrossEntropy(*class_weights(self.class_weight, self.classes_, answers))
 
     def predict_proba(self, X, *, lengths=None, initial_state=None, return_state=False):
         """Probabilities of the classes for the sequences of X.

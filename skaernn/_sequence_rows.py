@@ -12,11 +12,86 @@ import torch
 from torch import Tensor
 
 from ._content import Selection
-from ._rows import Rows
+from ._rows import gather
 from .networks import Packing
 
 _LOADED = 1 << 22  # numbers that are scaled once and not batch by batch
 _GROUPED = 16  # batches among which sequences of similar length are looked for
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows to gather, and how they are scaled.
+
+    Attributes
+    ----------
+    X : Tensor of shape (n, F)
+    mean, scale : Tensor of shape (F,) or None
+        Scaled rows are (X - mean) / scale.
+    """
+
+    X: Tensor
+    mean: Tensor | None = None
+    scale: Tensor | None = None
+
+    def scaled(self, mean: Tensor | None, scale: Tensor | None) -> Matrix:
+        """The same rows with another scaling, which may come from another device."""
+        if mean is not None:
+            mean, scale = mean.to(self.X.device), scale.to(self.X.device)
+        return Matrix(self.X, mean, scale)
+
+    def take(self, index: Tensor, out: Tensor) -> None:
+        """Gather rows `index` into `out` (B, F), scaled and converted."""
+        gather(self.X, index, self.mean, self.scale, out)
+
+    def loaded(self, dtype: torch.dtype) -> Matrix:
+        """The same in network units, if it is small; classes have none."""
+        if not self.X.is_floating_point() or self.X.numel() > _LOADED:
+            return self
+        out = torch.empty(self.X.shape, dtype=dtype, device=self.X.device)
+        self.take(torch.arange(len(out), device=out.device), out)
+        return Matrix(out)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of a matrix that belong to sequences, weighted as these are: for moments.
+
+    Attributes
+    ----------
+    matrix : Matrix
+    starts, counts : Tensor of shape (m,), int64
+        Those of sequence i are ``starts[i] : starts[i] + counts[i]``.
+    weight : Tensor of shape (m,) or None
+        Of each sequence; mean 1 over all rows.
+    """
+
+    matrix: Matrix
+    starts: Tensor
+    counts: Tensor
+    weight: Tensor | None
+
+    @property
+    def X(self) -> Tensor:
+        """The whole matrix."""
+        return self.matrix.X
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def blocks(self, dtype: torch.dtype, size: int = 1 << 20):
+        """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""
+        n = max(1, size * len(self.counts) // (len(self) * self.X.shape[1]))
+        for start in range(0, len(self.counts), n):
+            counts = self.counts[start : start + n]
+            where = _places(self.starts[start : start + n], counts)
+            rows = torch.empty(len(where), self.X.shape[1], dtype=dtype, device=self.X.device)
+            self.matrix.take(where, rows)
+            weight = 1.0
+            if self.weight is not None:
+                weight = self.weight[start : start + n].repeat_interleave(counts)
+                weight = weight[:, None].to(dtype)
+            yield rows, weight
 
 
 @dataclass(frozen=True)
@@ -25,8 +100,8 @@ class SequenceRows:
 
     Attributes
     ----------
-    inputs, targets : Rows
-        The valid steps of all sequences and the targets, a row each, weighted as they count.
+    inputs, targets : Matrix
+        All steps and all targets, a row each.
     starts, lengths : Tensor of shape (n,), int64
         Sequence i is ``inputs.X[starts[i] : starts[i] + lengths[i]]``.
     target_starts : Tensor of shape (n,), int64
@@ -40,8 +115,8 @@ class SequenceRows:
         Steps of each sequence, if all are equally long.
     """
 
-    inputs: Rows
-    targets: Rows
+    inputs: Matrix
+    targets: Matrix
     starts: Tensor
     lengths: Tensor
     target_starts: Tensor
@@ -75,28 +150,19 @@ class SequenceRows:
         n_steps = lengths[index]
         losses = n_steps if per_step else torch.ones_like(n_steps)
         raw = torch.from_numpy(weight).to(device)
+        relative = raw * (losses.sum() / (raw * losses).sum())
         if torch.equal(starts, target_starts):
             target_starts = starts
-        relative = raw * (losses.sum() / (raw * losses).sum())
-        equal = weight.min() == weight.max()
-
-        def rows(X: Tensor, begins: Tensor, counts: Tensor) -> Rows:
-            where, _ = _places(begins[index], counts)
-            part = None if equal else raw.repeat_interleave(counts)
-            if part is not None:
-                part = (part / part.mean()).to(dtype)[:, None]
-            return Rows(X, where, part, 1.0, dtype)
-
         return cls(
-            inputs=rows(steps, starts, n_steps),
-            targets=rows(targets, target_starts, losses),
+            inputs=Matrix(steps),
+            targets=Matrix(targets),
             starts=starts,
             lengths=lengths,
             target_starts=target_starts,
             per_step=per_step,
             state=state,
             index=index,
-            weight=None if equal else relative.to(dtype)[:, None],
+            weight=None if weight.min() == weight.max() else relative.to(dtype)[:, None],
             keys=None if keys is None else torch.from_numpy(keys.view(np.int64)).to(device),
             mean_weight=float(weight.mean()),
             dtype=dtype,
@@ -109,7 +175,7 @@ class SequenceRows:
     @property
     def device(self) -> torch.device:
         """Where the steps are."""
-        return self.inputs.device
+        return self.inputs.X.device
 
     @property
     def losses_per_row(self) -> float:
@@ -125,6 +191,24 @@ class SequenceRows:
         """The same sequences with other scalings."""
         inputs, targets = self.inputs.scaled(x_mean, x_scale), self.targets.scaled(y_mean, y_scale)
         return replace(self, inputs=inputs, targets=targets)
+
+    @property
+    def steps(self) -> Counted:
+        """The valid steps of all sequences."""
+        return self._counted(self.inputs, self.starts, self.lengths[self.index])
+
+    @property
+    def answers(self) -> Counted:
+        """The targets of all sequences, or of all their valid steps."""
+        losses = self.lengths[self.index] if self.per_step else torch.ones_like(self.index)
+        return self._counted(self.targets, self.target_starts, losses)
+
+    def _counted(self, matrix: Matrix, starts: Tensor, counts: Tensor) -> Counted:
+        weight = None
+        if self.weight is not None:
+            weight = self.weight[:, 0].double()
+            weight = weight * (counts.sum() / (weight * counts).sum())
+        return Counted(matrix, starts[self.index], counts, weight)
 
     def sample(self, n: int) -> SequenceRows:
         """At most `n` of the sequences, evenly spaced."""
@@ -170,7 +254,7 @@ class SequenceRows:
 
     def loaded(self) -> SequenceRows:
         """The same, scaled and converted once and for all, if they are small."""
-        inputs, targets = (_loaded(rows) for rows in (self.inputs, self.targets))
+        inputs, targets = (part.loaded(self.dtype) for part in (self.inputs, self.targets))
         return replace(self, inputs=inputs, targets=targets)
 
     def places(self, packing: Packing) -> tuple[Tensor | None, Tensor]:
@@ -217,19 +301,8 @@ class SequenceRows:
         return targets, weight
 
 
-def _loaded(rows: Rows) -> Rows:
-    """`rows` with X in network units, if it is small."""
-    X = rows.X
-    if not X.is_floating_point() or X.numel() > _LOADED:
-        return rows
-    scaled = torch.empty(X.shape, dtype=rows.dtype, device=X.device)
-    rows.take(torch.arange(len(X), device=X.device), scaled)
-    return replace(rows, X=scaled, mean=None, scale=None)
-
-
-def _places(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the steps of sequences are, sequence after sequence, and which step each is."""
-    begins = lengths.cumsum(0) - lengths
-    t = torch.arange(int(lengths.sum()), device=lengths.device)
-    t = t - begins.repeat_interleave(lengths)
-    return starts.repeat_interleave(lengths) + t, t
+def _places(starts: Tensor, counts: Tensor) -> Tensor:
+    """Where the rows of sequences are, sequence after sequence."""
+    begins = counts.cumsum(0) - counts
+    t = torch.arange(int(counts.sum()), device=counts.device)
+    return t + (starts - begins).repeat_interleave(counts)
