@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from skaernn.networks._cells import CELLS
-from skaernn.networks._layer_passes import TorchPass
+from skaernn.networks._layer_passes import OneDNNPass, TorchPass
 from skaernn.networks._packing import Packing
 
 # Sums of some hundred products in float64, each wrong by 1e-16 of its terms, over tens of steps.
@@ -18,6 +18,10 @@ LENGTHS = [[1], [6, 6, 6], [5, 1], [9, 9, 4, 4, 4, 3, 1], [30] * 5 + [12]]
 every_kind = pytest.mark.parametrize(("name", "activation"), KINDS)
 every_length = pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 every_way = pytest.mark.parametrize("way", ["hand-written", "torch"])
+
+
+def pass_class(cell, way):
+    return {"hand-written": cell.hand_written, "torch": TorchPass, "oneDNN": OneDNNPass}[way]
 
 
 class Problem:
@@ -45,7 +49,7 @@ class Problem:
         """Output, gradients of the blocks and of the input; the second use of one pass."""
         grads = {key: torch.full_like(block, torch.nan) for key, block in self.blocks.items()}
         delta_x = torch.full_like(self.x, torch.nan) if with_delta_x else None
-        make = TorchPass if way == "torch" else self.cell.hand_written
+        make = pass_class(self.cell, way)
         layer = make(self.cell, self.blocks, grads, self.packing, self.x, delta_x)
         for initial, state in zip(layer.initial, self.states, strict=True):
             assert not initial.any()
@@ -175,7 +179,7 @@ def test_without_delta_x_and_without_gradients(name, activation, way):
     assert delta_x is None
     assert torch.equal(again, output)
     assert all(torch.equal(alone[key], grads[key]) for key in grads)
-    make = TorchPass if way == "torch" else problem.cell.hand_written
+    make = pass_class(problem.cell, way)
     layer = make(problem.cell, problem.blocks, None, problem.packing, problem.x, None)
     for initial, state in zip(layer.initial, problem.states, strict=True):
         initial.copy_(state)
@@ -189,7 +193,7 @@ def test_passes_look_into_parameters_and_input(name, activation, way):
     """A pass made once serves any later batch and parameters, also under no_grad."""
     problem = Problem(name, activation, [4, 4, 4])
     grads = {key: torch.empty_like(block) for key, block in problem.blocks.items()}
-    make = TorchPass if way == "torch" else problem.cell.hand_written
+    make = pass_class(problem.cell, way)
     x, delta_x = torch.zeros_like(problem.x), torch.empty_like(problem.x)
     blocks = {key: torch.zeros_like(block) for key, block in problem.blocks.items()}
     layer = make(problem.cell, blocks, grads, problem.packing, x, delta_x)
@@ -251,6 +255,53 @@ def test_float32_is_float64_rounded(name, activation, lengths):
     assert narrow[0].dtype == narrow[2].dtype == torch.float32
     torch.testing.assert_close(narrow[0].double(), wide[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(narrow[2].double(), wide[2], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("with_delta_x", [False, True])
+@pytest.mark.parametrize("lengths", [[1], [6, 6, 6], [30] * 5], ids=str)
+def test_onednn_equals_autograd(lengths, with_delta_x):
+    problem = Problem("lstm", "tanh", lengths, dtype=torch.float32)
+    assert OneDNNPass.supports(problem.packing, problem.x)
+    output, grads, delta_x = problem.run("oneDNN", with_delta_x)
+    expected, (w_ih, w_hh, b_ih, _), expected_delta_x = problem.autograd()
+    close = {"rtol": 1e-5, "atol": 1e-5}  # sums of some hundred products in float32
+    torch.testing.assert_close(output, expected, **close)
+    for gradient, reference in zip(problem.cell.to_torch(grads), (w_ih, w_hh, b_ih), strict=False):
+        torch.testing.assert_close(gradient, reference, **close)
+    if with_delta_x:
+        torch.testing.assert_close(delta_x, expected_delta_x, **close)
+    layer = OneDNNPass(problem.cell, problem.blocks, None, problem.packing, problem.x, None)
+    for initial, state in zip(layer.initial, problem.states, strict=True):
+        initial.copy_(state)
+    layer.forward()
+    torch.testing.assert_close(layer.h, expected, **close)
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths", "hidden_size", "dtype", "device", "expected"),
+    [
+        ("lstm", [50] * 16, 32, torch.float32, "cpu", OneDNNPass),
+        ("lstm", [10] * 16, 32, torch.float32, "cpu", None),
+        ("lstm", [50] * 200, 4, torch.float32, "cpu", None),
+        ("lstm", [50] * 64, 64, torch.float32, "cpu", None),
+        ("lstm", [50] * 16, 32, torch.float64, "cpu", None),
+        ("lstm", [50] * 16 + [9], 32, torch.float32, "cpu", None),
+        ("gru", [50] * 16, 32, torch.float32, "cpu", None),
+        ("rnn", [50] * 16, 32, torch.float32, "cpu", None),
+        ("gru", [50] * 16, 32, torch.float32, "meta", TorchPass),
+        ("lstm", [50] * 16, 32, torch.float32, "meta", TorchPass),
+    ],
+)
+def test_choice_of_the_pass(name, lengths, hidden_size, dtype, device, expected):
+    cell = CELLS[name](3, hidden_size)
+    packing = Packing.of_lengths(torch.tensor(lengths))
+
+    def new(*shape):
+        return torch.empty(shape, dtype=dtype, device=device)
+
+    blocks = {key: new(*shape) for key, shape in cell.shapes.items()}
+    layer = cell.passes(blocks, None, packing, new(packing.size, 3))
+    assert type(layer) is (expected or cell.hand_written)
 
 
 @pytest.mark.parametrize("lengths", [[300] * 4, [300, 300, 250, 40]], ids=str)

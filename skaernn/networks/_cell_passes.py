@@ -47,32 +47,38 @@ class VanillaPass(TapePass):
 
 
 class LSTMPass(TapePass):
-    """Passes of `LSTM`."""
+    """Passes of `LSTM`.
+
+    A step leaves its sigmoids [o, i, f] and, in the same order, what each is multiplied with:
+    [tanh c, g, c before]. So the factors are made by two calls. They lie in the order
+    [c, o, i, f, g]: how c receives from h, then the gates, those side by side that c moves.
+    """
 
     n_deltas = 4, 4
     n_factors = 5
 
     def _record_forward(self) -> None:
-        record, packing, n_hidden = self._forward.append, self._packing, self._n_hidden
-        weight = self._weight.unflatten(1, (4, n_hidden)).transpose(0, 1)
-        gate_weights = self._new(weight.shape)
-        record(partial(gate_weights.copy_, weight))
-        cells = self._new(packing.size + packing.n_rows, n_hidden)
-        self.initial = (*self.initial, cells[: packing.n_rows].zero_())
-        self._c, after = self._slots(cells), packing.steps(cells[packing.n_rows :])
-        self._tanh_c = self._steps(self._new(packing.size, n_hidden))
-        self._activated = self._gates(4)
-        states = packing.steps(self.h)
+        record, n_hidden = self._forward.append, self._n_hidden
+        weight = self._record_gate_weights(4)
+        self._sigmoids, self._partners = self._gates(3), self._gates(3)
+        self.initial = (*self.initial, self._partners.steps[0][2].zero_())
+        memory = self._new(5, self._packing.n_rows, n_hidden)
+        states, sizes = self._packing.steps(self.h), (*self._packing.batch_sizes, 0)
         for t, source in enumerate(self._slots(self._source).steps):
-            gates, c, tanh_c = self._activated.steps[t], after[t], self._tanh_c.steps[t]
-            o, i, f, g = gates
-            record(partial(torch.bmm, source.expand(4, -1, -1), gate_weights, out=gates))
-            record(partial(torch.sigmoid, gates[:3], out=gates[:3]))
-            record(partial(torch.tanh, g, out=g))
-            record(partial(torch.mul, f, self._c.steps[t], out=c))
+            o, i, f = self._sigmoids.steps[t].unbind()
+            tanh_c, g, c_before = self._partners.steps[t].unbind()
+            b, b_next = sizes[t], sizes[t + 1]
+            gates = memory[:4].flatten()[: 4 * b * n_hidden].view(4, b, n_hidden)
+            c = self._partners.steps[t + 1][2] if b == b_next else memory[4, :b]
+            record(partial(torch.bmm, source.expand(4, -1, -1), weight, out=gates))
+            record(partial(torch.sigmoid, gates[:3], out=self._sigmoids.steps[t]))
+            record(partial(torch.tanh, gates[3], out=g))
+            record(partial(torch.mul, f, c_before, out=c))
             record(partial(c.addcmul_, i, g))
             record(partial(torch.tanh, c, out=tanh_c))
             record(partial(torch.mul, o, tanh_c, out=states[t]))
+            if 0 < b_next < b:
+                record(partial(self._partners.steps[t + 1][2].copy_, c[:b_next]))
 
     def _record_backward(self, grads: Blocks, delta_x: Tensor | None) -> None:
         self._delta_c = self._new(self._packing.n_rows, self._n_hidden)
@@ -81,25 +87,19 @@ class LSTMPass(TapePass):
 
     def _record_factors(self, chunk: range, factors: Rows) -> None:
         record = self._backward.append
-        known = [rows.spans(chunk) for rows in (self._activated, self._c, self._tanh_c)]
-        made = factors.spans(range(len(chunk)))
-        for (o, i, f, g), c, tanh_c, (by_o, by_i, by_f, by_g, by_c) in zip(
-            *known, made, strict=True
-        ):
-            record(partial(_sigmoid_backward, tanh_c, o, grad_input=by_o))
-            record(partial(_sigmoid_backward, g, i, grad_input=by_i))
-            record(partial(_sigmoid_backward, c, f, grad_input=by_f))
-            record(partial(_tanh_backward, i, g, grad_input=by_g))
-            record(partial(_tanh_backward, o, tanh_c, grad_input=by_c))
+        known = self._sigmoids.spans(chunk), self._partners.spans(chunk)
+        for sigmoids, partners, by in zip(*known, factors.spans(range(len(chunk))), strict=True):
+            record(partial(_sigmoid_backward, partners, sigmoids, grad_input=by[1:4]))
+            record(partial(_tanh_backward, sigmoids[:2], partners[:2], grad_input=by[::4]))
 
     def _record_step(self, t: int, dh: Tensor, by: Tensor, delta: Tensor) -> None:
         record, dc = self._backward.append, self._delta_c[: len(dh)]
-        record(partial(dc.addcmul_, dh, by[4]))
-        record(partial(torch.mul, dh, by[0], out=delta[0]))
-        record(partial(torch.mul, dc, by[1:4], out=delta[1:]))
+        record(partial(dc.addcmul_, dh, by[0]))
+        record(partial(torch.mul, dh, by[1], out=delta[0]))
+        record(partial(torch.mul, dc, by[2:], out=delta[1:]))
 
     def _record_past(self, t: int, dh: Tensor, before: Tensor) -> None:
-        forget = self._activated.steps[t][2]
+        forget = self._sigmoids.steps[t][2]
         self._backward.append(partial(self._delta_c[: len(dh)].mul_, forget))
 
     def _record_cut(self, dh: Tensor) -> None:
@@ -132,7 +132,7 @@ class GRUPass(TapePass):
         states = self._packing.steps(self.h)
         for t, source in enumerate(self._slots(self._source).steps):
             gates, n = self._activated.steps[t], self._candidates.steps[t]
-            q, r, z = gates
+            q, r, z = gates.unbind()
             record(partial(torch.bmm, source.expand(3, -1, -1), gate_weights, out=gates))
             record(partial(torch.sigmoid, gates[1:], out=gates[1:]))
             record(partial(n.addcmul_, r, q))

@@ -38,7 +38,8 @@ _hardshrink = torch.ops.aten.hardshrink.out._op
 # Gradients that fade away are cut off before they are denormal numbers, which are slow.
 _NEGLIGIBLE = {torch.float32: 1e-30, torch.float64: 1e-300}
 _STEPS_BETWEEN_CUTS = 8
-_CHUNK = 1 << 18  # numbers in the factors and gradients of a chunk
+_ROWS_WORTH_COPIES = 64
+_CHUNK = 1 << 17  # numbers in the factors and gradients of a chunk
 
 
 class Rows:
@@ -81,18 +82,21 @@ class TapePass(LayerPass):
     ):
         self._cell, self._weight, self._blocks = cell, blocks["weight"], blocks
         self._packing, self._n_hidden = packing, cell.hidden_size
-        # rows that no step touches must be finite
-        self._new: Callable[..., Tensor] = x.new_empty if packing.is_uniform else x.new_zeros
+        self._new: Callable[..., Tensor] = x.new_empty
         n_rows, sizes = packing.n_rows, packing.batch_sizes
         self._slot_sizes = (n_rows, *sizes[:-1])
         self._slot_starts = (0, *(n_rows + offset for offset in packing.offsets))
         self._n_slots = self._slot_starts[-1]
+        # weights as the products like them best, where enough rows make up for copying
+        self._copies_pay = packing.size >= _ROWS_WORTH_COPIES
         self._live = None if packing.is_uniform else self._live_rows(x.device)
         self._forward: list[Operation] = []
         self._backward: list[Operation] = []
         width = cell.hidden_size + cell.n_inputs + 1
         # rows begin at multiples of 64 bytes: writing states into them is then a third faster
-        self._source = self._new(packing.size + n_rows, -(-width // 16) * 16)[:, :width]
+        # zeros: what no step reads is multiplied with 0 in the end, and must be finite
+        new = x.new_empty if packing.is_uniform else x.new_zeros
+        self._source = new(packing.size + n_rows, -(-width // 16) * 16)[:, :width]
         self._source[:, -1] = 1
         self._state = self._source[:, : cell.hidden_size]
         self.h = self._state[n_rows:]
@@ -132,8 +136,10 @@ class TapePass(LayerPass):
 
     def _record_backward(self, grads: Blocks, delta_x: Tensor | None) -> None:
         record, n_hidden, packing = self._backward.append, self._n_hidden, self._packing
-        self._recurrent = self._new(self._cell.n_gates * n_hidden, n_hidden)
-        record(partial(self._recurrent.copy_, self._weight[:n_hidden].T))
+        self._recurrent = self._weight[:n_hidden].T
+        if self._copies_pay:
+            self._recurrent = self._new(self._recurrent.shape)
+            record(partial(self._recurrent.copy_, self._weight[:n_hidden].T))
         delta_slots = delta_x
         if delta_x is not None:
             weight_x = self._record_weight_x()
@@ -142,13 +148,11 @@ class TapePass(LayerPass):
         chunks, starts = self._chunks(), self._slot_starts
         largest = max(starts[chunk.stop] - starts[chunk.start] for chunk in chunks)
         factors = self._new(self.n_factors * n_hidden * largest)
-        # other rows than those of this chunk would be left in those that no step touches
-        n_deltas = largest if packing.is_uniform else self._n_slots
-        deltas = self._new(n_deltas, self.n_deltas[1] * n_hidden)
+        deltas = self._new(largest, self.n_deltas[1] * n_hidden)
         incoming = packing.steps(self.delta)
         for chunk in reversed(chunks):
             rows = slice(starts[chunk.start], starts[chunk.stop])
-            delta = deltas[: rows.stop - rows.start] if packing.is_uniform else deltas[rows]
+            delta = deltas[: rows.stop - rows.start]
             self._record_chunk(chunk, incoming, self._gates(self.n_factors, chunk, factors), delta)
             self._record_gradients(grads, self._source[rows], delta, chunk is chunks[-1])
             if delta_slots is not None:
@@ -163,20 +167,23 @@ class TapePass(LayerPass):
     ) -> None:
         """From gradients of states to gradients of gates, `deltas`, for the steps of `chunk`."""
         self._record_factors(chunk, factors)
-        n_heard = self.n_deltas[0] * self._n_hidden
-        steps = self._slots(deltas, chunk).steps
-        shape = self.n_deltas[1], self._n_hidden
+        n_gates, n_hidden = self.n_deltas[1], self._n_hidden
+        heard = deltas[:, : self.n_deltas[0] * n_hidden]
+        if self._live is not None:
+            for rest in deltas.split(self._slot_pieces(chunk))[1::2]:
+                if len(rest):
+                    self._backward.append(rest.zero_)
+        heard = self._slots(heard, chunk).steps
+        gates = self._slots(deltas.view(-1, n_gates, n_hidden), chunk).steps
         for t in reversed(chunk):
-            dh, delta = incoming[t], steps[t - chunk.start]
+            dh, i = incoming[t], t - chunk.start
             if t % _STEPS_BETWEEN_CUTS == _STEPS_BETWEEN_CUTS - 1:
                 self._record_cut(dh)
-            gates = delta.unflatten(1, shape).transpose(0, 1)
-            self._record_step(t, dh, factors.steps[t - chunk.start], gates)
+            self._record_step(t, dh, factors.steps[i], gates[i].transpose(0, 1))
             if t:
                 before = incoming[t - 1][: len(dh)]
                 self._record_past(t, dh, before)
-                heard = delta[:, :n_heard]
-                self._backward.append(partial(before.addmm_, heard, self._recurrent))
+                self._backward.append(partial(before.addmm_, heard[i], self._recurrent))
 
     def _record_cut(self, dh: Tensor) -> None:
         """Set to zero what is negligible."""
@@ -196,6 +203,15 @@ class TapePass(LayerPass):
 
     def _record_last_gradients(self, grads: Blocks) -> None:
         """What is left to do when all chunks are in `grads`."""
+
+    def _record_gate_weights(self, n: int) -> Tensor:
+        """The weights of `n` gates as (n, H + C + 1, H)."""
+        weight = self._weight.unflatten(1, (n, self._n_hidden)).transpose(0, 1)
+        if not self._copies_pay:
+            return weight
+        copy = self._new(weight.shape)
+        self._forward.append(partial(copy.copy_, weight))
+        return copy
 
     def _record_weight_x(self) -> Tensor:
         """What turns gradients of gates into those of the input."""
@@ -238,15 +254,17 @@ class TapePass(LayerPass):
         """The rows in use of every slot, or of those of `steps` if `memory` holds only them."""
         packing = self._packing
         steps = range(packing.n_steps) if steps is None else steps
+        n_rows = self._slot_starts[steps.stop] - self._slot_starts[steps.start]
+        memory = memory[:n_rows]
         if packing.is_uniform:
-            memory = memory[: len(steps) * packing.n_rows]
-            whole = memory.unflatten(0, (len(steps), packing.n_rows))
+            whole = memory.view(len(steps), packing.n_rows, *memory.shape[1:])
             return Rows(memory.split(packing.n_rows), whole)
-        sizes = [(packing.batch_sizes[t], self._slot_sizes[t]) for t in steps]
-        return Rows(
-            memory[: self._n_slots].split([n for b, slot in sizes for n in (b, slot - b)])[::2],
-            None,
-        )
+        return Rows(memory.split(self._slot_pieces(steps))[::2], None)
+
+    def _slot_pieces(self, steps: range) -> list[int]:
+        """Rows in use and rows not in use of each slot in turn."""
+        sizes = [(self._packing.batch_sizes[t], self._slot_sizes[t]) for t in steps]
+        return [n for b, slot in sizes for n in (b, slot - b)]
 
     def _steps(self, memory: Tensor) -> Rows:
         """The rows of every step of packed memory."""
