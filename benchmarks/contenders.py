@@ -25,11 +25,11 @@ ACTIVATIONS = {"identity": nn.Identity, "relu": nn.ReLU, "logistic": nn.Sigmoid}
 class Result:
     """A finished fit.
 
-    `reconstruct` is a function and not its answer, because the clock must stop between the
-    two: it takes X and returns an array of the same shape.
+    `predict` is a function and not its answer, because the clock must stop between the two: it
+    takes X and returns an array of the shape of the targets, which for autoencoders are X.
     """
 
-    reconstruct: Callable[[np.ndarray], np.ndarray]
+    predict: Callable[[np.ndarray], np.ndarray]
     n_epochs: int
 
 
@@ -60,11 +60,11 @@ def plain_loop(problem, X, seed):
             loss.backward()
             optimizer.step()
 
-    def reconstruct(X):
+    def predict(X):
         with torch.no_grad():
             return model(torch.from_numpy(X)).numpy()
 
-    return Result(reconstruct, problem.epochs)
+    return Result(predict, problem.epochs)
 
 
 def skorch_net(problem, X, seed):
@@ -162,9 +162,3 @@ CONTENDERS = {
     # True and not "auto", so that nothing but the linear path can be timed under this name.
     LINEAR_PATH: partial(autoencoder, linear_path=True),
 }
-
-
-def notes(problem):
-    """What a reader of the problem's table must know about its contenders."""
-    differences = mlp_differences(problem)
-    return [f"MLPRegressor trains another network here: {differences}."] if differences else []

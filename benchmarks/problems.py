@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from contenders import CLASSIC, CONTENDERS, LINEAR_PATH, mlp_differences
 from sklearn.datasets import load_digits
 
 
@@ -46,10 +47,36 @@ class Problem:
     bar: float | None
     linear_path_bar: float | None
 
+    contenders = CONTENDERS
+    same_training = (CLASSIC,)
+
+    @property
+    def bars(self):
+        """Speeds demanded, by contender."""
+        return {CLASSIC: self.bar, LINEAR_PATH: self.linear_path_bar}
+
+    @property
+    def notes(self):
+        """What a reader of the table must know about the contenders."""
+        differences = mlp_differences(self)
+        return [f"MLPRegressor trains another network here: {differences}."] * bool(differences)
+
     def widths(self, n_features):
         """Widths of all layers, input and output included."""
         hidden = self.hidden_layer_sizes
         return (n_features, *hidden, self.n_components, *reversed(hidden), n_features)
+
+    def target(self, X):
+        """What is to be predicted."""
+        return X
+
+    def describe(self, X):
+        """In words."""
+        widths = "-".join(map(str, self.widths(X.shape[1])))
+        return (
+            f"{len(X)} rows, {widths}, batches of {self.batch_size}, {self.epochs} epoch(s), Adam "
+            f"at {self.learning_rate:g}, float32."
+        )
 
     def activations(self):
         """Name of the function behind every layer, the output's included."""

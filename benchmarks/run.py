@@ -27,8 +27,9 @@ from pathlib import Path
 import footprint
 import numpy as np
 import torch
-from contenders import BASELINE, CLASSIC, CONTENDERS, LINEAR_PATH, notes
+from contenders import BASELINE
 from problems import PROBLEMS
+from recurrent import RECURRENT_PROBLEMS
 from table import all_verdicts, footprint_verdict, render
 from threadpoolctl import threadpool_limits
 
@@ -66,7 +67,7 @@ def timed_fit(contender, problem, X, seed, mode):
         start = clock()
         result = contender(problem, X, seed)
         seconds = clock() - start
-        error = float(np.mean((result.reconstruct(X).astype(np.float64) - X) ** 2))
+        error = float(np.mean((result.predict(X).astype(np.float64) - problem.target(X)) ** 2))
     if result.n_epochs != problem.epochs:
         raise RuntimeError(f"{result.n_epochs} epochs trained, {problem.epochs} wanted")
     return seconds, error
@@ -75,7 +76,7 @@ def timed_fit(contender, problem, X, seed, mode):
 def warm_up(problem, X):
     """Run each contender once; what can run, and why the rest cannot."""
     ready, left_out = {}, {}
-    for name, contender in CONTENDERS.items():
+    for name, contender in problem.contenders.items():
         try:
             timed_fit(contender, problem, X, 0, "wall_2")
             ready[name] = contender
@@ -103,17 +104,15 @@ def measure(problem, repeats):
                 seconds, error = timed_fit(contenders[name], problem, X, seed, mode)
                 times[name][mode].append(seconds)
                 times[name]["loss"].append(error)
-    widths = "-".join(map(str, problem.widths(X.shape[1])))
     return {
         "name": problem.name,
-        "description": f"{len(X)} rows, {widths}, batches of {problem.batch_size}, "
-        f"{problem.epochs} epoch(s), Adam at {problem.learning_rate:g}, float32.",
+        "description": problem.describe(X),
         "baseline": BASELINE,
-        "same_training": [CLASSIC],
-        "bars": {CLASSIC: problem.bar, LINEAR_PATH: problem.linear_path_bar},
+        "same_training": list(problem.same_training),
+        "bars": problem.bars,
         "contenders": times,
         "left_out": left_out,
-        "notes": notes(problem),
+        "notes": list(problem.notes),
     }
 
 
@@ -168,7 +167,7 @@ def versions():
 def parse(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = [problem.name for problem in PROBLEMS]
+    names = [problem.name for problem in (*PROBLEMS, *RECURRENT_PROBLEMS)]
     parser.add_argument("--problem", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--repeats", type=int, help=f"rounds, {REPEATS} unless --quick")
     parser.add_argument("--json", type=Path, help="where to write machine, versions, raw times")
@@ -193,7 +192,11 @@ def main(arguments=None):
         "versions": versions(),
         "settings": f"{options.repeats} rounds, {time.strftime('%Y-%m-%d')}, "
         f"OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}.",
-        "problems": [measure(p, options.repeats) for p in PROBLEMS if p.name in options.problem],
+        "problems": [
+            measure(problem, options.repeats)
+            for problem in (*PROBLEMS, *RECURRENT_PROBLEMS)
+            if problem.name in options.problem
+        ],
         "memory": measure_memory(options.quick) if footprints else None,
         "import": measure_import(options.quick) if footprints else None,
     }

@@ -18,7 +18,7 @@ READING = (
     "Times are median [min..max]. Speed is how many times as fast as the PyTorch loop: the median "
     "of the ratios within each round. Spread is the 90th percentile of the times divided by the "
     f"10th; above {MAX_SPREAD}, of a contender or of the loop, there is no verdict. Loss is the "
-    "mean squared reconstruction error on X after training, the median over rounds."
+    "mean squared error on X after training, the median over rounds."
 )
 
 
@@ -183,9 +183,16 @@ def summary(record):
     record : dict
         What ``run.py --json`` wrote.
     """
-    names = list(record["problems"][0]["contenders"])
-    rows = []
+    tables = {}
     for problem in record["problems"]:
+        tables.setdefault(tuple(problem["contenders"]), []).append(problem)
+    return "\n\n".join(_summary_of(names, problems) for names, problems in tables.items())
+
+
+def _summary_of(names, problems):
+    """One table of those that the same contenders took part in."""
+    rows = []
+    for problem in problems:
         loop = problem["contenders"][problem["baseline"]]
         cells = [problem["description"].split(", Adam")[0]]
         for name in names:

@@ -1,0 +1,185 @@
+"""What recurrent networks are trained on for speed, and the contenders that train them."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from contenders import BASELINE, Result
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+SAME = "RNNSequenceRegressor, same network"
+DEFAULTS = "RNNSequenceRegressor, scaled, clipped, with x in the output"
+
+
+class Network(nn.Module):
+    """A recurrent layer of torch and a linear output, of the last step or of each."""
+
+    def __init__(self, problem):
+        super().__init__()
+        layer = LAYERS[problem.cell]
+        self.layer = layer(problem.n_channels, problem.hidden_size, batch_first=True)
+        self.output = nn.Linear(problem.hidden_size, problem.n_outputs)
+        self.per_step = problem.per_step
+
+    def forward(self, x, *state):
+        if not state:
+            h, _ = self.layer(x)
+        else:
+            h, _ = self.layer(x, state if len(state) > 1 else state[0])
+        return self.output(h if self.per_step else h[:, -1])
+
+
+def plain_loop(problem, X, seed):
+    """A loop by hand: DataLoader, autograd, `torch.optim.Adam`. No logging, no validation."""
+    torch.manual_seed(seed)
+    model = Network(problem)
+    optimizer = torch.optim.Adam(model.parameters(), lr=problem.learning_rate)
+    criterion = nn.MSELoss()
+    target = torch.from_numpy(problem.target(X))
+    dataset = TensorDataset(torch.from_numpy(X), target)
+    loader = DataLoader(dataset, batch_size=problem.batch_size, shuffle=True)
+    n_states = 2 if problem.cell == "lstm" else 1
+
+    for _ in range(problem.epochs):
+        for x, y in loader:
+            state = []
+            if problem.initial_state:
+                state = [torch.zeros(1, len(x), problem.hidden_size) for _ in range(n_states)]
+            optimizer.zero_grad()
+            loss = criterion(model(x, *state), y)
+            loss.backward()
+            optimizer.step()
+
+    def predict(X):
+        with torch.no_grad():
+            return model(torch.from_numpy(X)).numpy()
+
+    return Result(predict, problem.epochs)
+
+
+def estimator(problem, X, seed, **network):
+    """`RNNSequenceRegressor` with every reason to stop early, or to slow down, removed."""
+    from skaernn import RNNSequenceRegressor
+
+    model = RNNSequenceRegressor(
+        problem.cell,
+        problem.hidden_size,
+        return_sequences=problem.per_step,
+        learning_rate=problem.learning_rate,
+        batch_size=problem.batch_size,
+        max_iter=problem.epochs,
+        schedule="constant",
+        tol=0,
+        random_state=seed,
+        **network,
+    )
+    state = None
+    if problem.initial_state:
+        width = (2 if problem.cell == "lstm" else 1) * problem.hidden_size
+        state = np.zeros((len(X), width), dtype=np.float32)
+    model.fit(X, problem.target(X), initial_state=state)
+    shape = problem.target(X).shape
+    return Result(lambda X: model.predict(X).reshape(shape), model.n_iter_)
+
+
+CONTENDERS = {
+    BASELINE: plain_loop,
+    SAME: partial(estimator, scaling=None, input_skip=False, max_grad_norm=None),
+    DEFAULTS: estimator,
+}
+
+
+@dataclass(frozen=True)
+class RecurrentProblem:
+    """One training task, and how many times as fast as the plain loop it should be.
+
+    Parameters
+    ----------
+    name : str
+        What the command line calls it.
+    cell : str
+        "rnn", "lstm" or "gru".
+    n_samples, n_steps, n_channels : int
+        Shape of X, which is noise.
+    hidden_size, batch_size, epochs : int
+    learning_rate : float
+        Of Adam, constant.
+    per_step : bool
+        Learn X itself at every step, or a mean over the last steps once.
+    initial_state : bool
+        Hand a state of zeros to the network.
+    bar : float or None
+        Speed demanded of the same network.
+    """
+
+    name: str
+    cell: str
+    n_samples: int
+    n_steps: int
+    n_channels: int
+    hidden_size: int
+    batch_size: int
+    epochs: int
+    learning_rate: float = 1e-3
+    per_step: bool = False
+    initial_state: bool = False
+    bar: float | None = None
+
+    contenders = CONTENDERS
+    same_training = (SAME,)
+    notes = ()
+
+    @property
+    def bars(self):
+        """Speeds demanded, by contender."""
+        return {SAME: self.bar, DEFAULTS: None}
+
+    @property
+    def n_outputs(self):
+        """Numbers in a target."""
+        return self.n_channels if self.per_step else 1
+
+    def make_data(self):
+        """X, float32 of shape (n_samples, n_steps, n_channels)."""
+        shape = self.n_samples, self.n_steps, self.n_channels
+        return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+    def target(self, X):
+        """What is to be predicted."""
+        return X if self.per_step else X[:, -5:, 0].mean(axis=1, keepdims=True)
+
+    def describe(self, X):
+        """In words."""
+        return (
+            f"{self.cell.upper()}, {len(X)} sequences of {self.n_steps} steps of "
+            f"{self.n_channels} channels, {self.hidden_size} units, batches of {self.batch_size}, "
+            f"{self.epochs} epoch(s), Adam at {self.learning_rate:g}, float32."
+        )
+
+
+def _middle(cell, bar):
+    size = {"n_samples": 1000, "n_steps": 50, "n_channels": 8, "hidden_size": 64}
+    return RecurrentProblem(f"{cell}-64", cell, **size, batch_size=64, epochs=2, bar=bar)
+
+
+RECURRENT_PROBLEMS = (
+    RecurrentProblem(
+        "recurrent-100x10x10",
+        "lstm",
+        n_samples=100,
+        n_steps=10,
+        n_channels=10,
+        hidden_size=10,
+        batch_size=32,
+        epochs=100,
+        per_step=True,
+        initial_state=True,
+        bar=3.0,
+    ),
+    _middle("gru", 2.0),
+    _middle("rnn", 2.0),
+    _middle("lstm", 1.1),
+)
