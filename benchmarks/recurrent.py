@@ -80,9 +80,9 @@ def estimator(problem, X, seed, **network):
     if problem.initial_state:
         width = (2 if problem.cell == "lstm" else 1) * problem.hidden_size
         state = np.zeros((len(X), width), dtype=np.float32)
-    model.fit(X, problem.target(X), initial_state=state)
-    shape = problem.target(X).shape
-    return Result(lambda X: model.predict(X).reshape(shape), model.n_iter_)
+    y = problem.target(X)
+    model.fit(X, y if problem.per_step else y.ravel(), initial_state=state)
+    return Result(lambda X: model.predict(X).reshape(y.shape), model.n_iter_)
 
 
 CONTENDERS = {
@@ -162,7 +162,7 @@ class RecurrentProblem:
 
 def _middle(cell, bar):
     size = {"n_samples": 1000, "n_steps": 50, "n_channels": 8, "hidden_size": 64}
-    return RecurrentProblem(f"{cell}-64", cell, **size, batch_size=64, epochs=2, bar=bar)
+    return RecurrentProblem(f"{cell}-64", cell, **size, batch_size=64, epochs=5, bar=bar)
 
 
 RECURRENT_PROBLEMS = (

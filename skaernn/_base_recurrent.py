@@ -21,7 +21,8 @@ from ._principal import moments
 from ._recurrent_objective import RecurrentObjective
 from ._sequence_prediction import run_network
 from ._sequence_rows import SequenceRows
-from ._sequences import Sequences, check_sequences, check_state
+from ._sequences import Sequences, check_sequences
+from ._states import check_state
 from ._targets import Targets
 from ._validation import check_fits_dtype, check_memory, check_weights, to_tensor
 from .networks import CELLS, POOLINGS, RecurrentNetwork

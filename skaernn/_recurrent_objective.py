@@ -11,6 +11,7 @@ from ._losses import Gradient, Loss
 from ._objectives import Batch, RowsObjective, Workspace
 from ._principal import moments
 from ._sequence_rows import SequenceRows
+from ._target_losses import before
 from .networks import Packing, RecurrentModule, RecurrentNetwork, RecurrentPasses
 
 _MOST_TRAINED = 1 << 25  # numbers in the states of all steps that go through the network at once
@@ -75,9 +76,11 @@ class RecurrentObjective(RowsObjective):
     def start(self, generator: torch.Generator) -> Tensor:
         """Random parameters; the output begins at what all targets have in common."""
         theta = self.zeros()
-        bias = None
+        mean, deviation = moments(self.rows.answers)
         if self.network.output_activation == self.loss.output_activation:
-            bias = self.loss.link(*moments(self.rows.answers))
+            bias = self.loss.link(mean, deviation)
+        else:
+            bias = before(self.network.output_activation, mean)
         self.network.start(theta[0], generator, bias)
         return theta
 

@@ -153,12 +153,13 @@ def _shape(item) -> tuple:
         return tuple(item.shape)
     if not isinstance(item, (list, tuple, range)):
         return ()
-    return (len(item), *(_shape(item[0]) if len(item) else ()))
+    # a pair of a name and a frame, say, is no row of numbers
+    return (len(item), *(max(_shape(item[0]), _shape(item[-1])) if len(item) else ()))
 
 
 def _from_list(estimator, items: list, reset: bool, name: str) -> Sequences:
-    _check_names(estimator, items, reset, name)
     arrays = [_one_sequence(estimator, item, f"{name}[{i}]") for i, item in enumerate(items)]
+    _check_names(estimator, items, reset, name)
     widths = [array.shape[1] for array in arrays]
     for i, width in enumerate(widths):
         if width != widths[0]:
@@ -204,7 +205,7 @@ def _one_sequence(estimator, item, name: str) -> np.ndarray:
                 input_name=name,
             )
     if item.ndim == 1 and len(item):
-        item = item.reshape(_n_steps(estimator, len(item), name), -1)
+        item = _as_rows(item[None], int(estimator.n_channels), name)[0]
     if item.ndim not in (1, 2):
         raise ValueError(
             f"{name} has {item.ndim} dimensions; expected 2D: a sequence is an array of shape "
@@ -217,39 +218,37 @@ def _one_sequence(estimator, item, name: str) -> np.ndarray:
     return item
 
 
-def _n_steps(estimator, n_columns: int, name: str) -> int:
-    """Steps of a row of numbers, time-major."""
-    n_channels = int(estimator.n_channels)
-    if n_columns % n_channels:
+def _as_rows(X: np.ndarray, n_channels: int, name: str) -> np.ndarray:
+    """(n, T * C) as (n, T, C)."""
+    if X.shape[1] % n_channels:
         raise ValueError(
-            f"{name} has {n_columns} columns, which is no multiple of n_channels={n_channels}: a "
+            f"{name} has {X.shape[1]} columns, which is no multiple of n_channels={n_channels}: a "
             "row is the channels of its first step, then those of the second, and so on. (For one "
             "sequence of shape (n_steps, n_channels), pass X[None].)"
         )
-    return n_columns // n_channels
+    return X.reshape(len(X), X.shape[1] // n_channels, n_channels)
 
 
 def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
     """A 2-D X: a row is a sequence, its columns are features with names."""
-    as_steps = not reset and not estimator._fitted_on_rows  # only the channels are known then
-    X = check_rows(estimator, X, reset=reset, name=name, any_width=as_steps)
-    n_steps = _n_steps(estimator, X.shape[1], name)
     if reset:
         estimator._fitted_on_rows, estimator._channels = True, int(estimator.n_channels)
-    elif int(estimator.n_channels) != estimator._channels:
+    only_channels = not estimator._fitted_on_rows  # are known
+    if only_channels and estimator.n_channels != estimator._channels:
         raise ValueError(
-            f"A 2-D {name} has n_channels={estimator.n_channels} channels a step, but "
+            f"A 2-D {name} has n_channels={estimator.n_channels!r} channels a step, but "
             f"{type(estimator).__name__} is expecting {estimator._channels}: set n_channels, or, "
             f"for one sequence of shape (n_steps, n_channels), pass {name}[None]."
         )
-    elif as_steps and n_steps == 1:
+    X = check_rows(estimator, X, reset=reset, name=name, any_width=only_channels)
+    X = _as_rows(X, estimator._channels, name)
+    if only_channels and X.shape[1] == 1:
         warnings.warn(
             f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
             f"(n_steps, n_channels), pass {name}[None].",
             UserWarning,
             stacklevel=5,
         )
-    X = X.reshape(len(X), n_steps, -1)
     return _as_steps(X, _check_lengths(lengths, *X.shape[:2], name))
 
 
@@ -351,48 +350,3 @@ def _check_channels(estimator, found: Sequences, reset: bool, name: str) -> None
             f"{name} has {found.n_channels} channels, but {type(estimator).__name__} is expecting "
             f"{estimator._channels} channels as input."
         )
-
-
-def check_state(
-    state, sequences: Sequences, network, dtype: np.dtype, suffix: str = ""
-) -> np.ndarray | None:
-    """An initial state as a finite float array of shape (n, state width), or None for zeros.
-
-    Parameters
-    ----------
-    state : array-like or None
-    sequences : Sequences
-    network : RecurrentNetwork
-    dtype : dtype
-        What the network computes in.
-    suffix : str
-        "_val" for validation rows.
-    """
-    if state is None:
-        return None
-    name = f"initial_state{suffix}"
-    if network.bidirectional:
-        raise ValueError(
-            f"{name} has no meaning with bidirectional=True: one direction begins at the end of "
-            "a sequence."
-        )
-    state = to_array_like(state, name)
-    with too_large_refused(name):
-        state = check_array(
-            state,
-            dtype=FLOATS,
-            ensure_2d=False,
-            allow_nd=True,
-            ensure_min_samples=0,
-            ensure_min_features=0,
-            input_name=name,
-        )
-    expected = len(sequences), sum(network.state_widths)
-    if state.shape != expected:
-        raise ValueError(
-            f"{name} has shape {state.shape}; expected {expected}: a row for each sequence, with "
-            f"parts of widths {network.state_widths}, as predict(..., return_state=True) gives it."
-        )
-    if np.abs(state).max() > np.finfo(dtype).max:
-        raise ValueError(f"Input {name} contains a value too large for dtype('{dtype}').")
-    return state if state.any() else None

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ._losses import LOSSES, Loss, dot
@@ -123,6 +124,19 @@ TARGET_LOSSES: dict[str, Loss] = {
     "quantile": Quantile(),
     "gaussian": Gaussian(),
 }
+
+
+def before(activation: str, mean: Tensor) -> Tensor:
+    """What goes to `mean`, or near it, through an activation, where its slope is not zero."""
+    inverses = {
+        "logistic": lambda y: torch.logit(y.clamp(0.01, 0.99)),
+        "tanh": lambda y: torch.atanh(y.clamp(-0.99, 0.99)),
+        "softplus": lambda y: y.clamp_min(0.01).expm1().log(),
+        "elu": lambda y: y.clamp_min(-0.5),
+    }
+    if activation in ("relu", "gelu", "silu"):
+        return mean.clamp_min(0.1)
+    return inverses.get(activation, lambda y: y)(mean)
 
 
 def loss_named(name: str, quantile: float) -> Loss:

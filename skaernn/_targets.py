@@ -65,16 +65,15 @@ def check_labels(
     """Class labels (Q,), one a sequence or one a valid step."""
     _check_there(estimator, y)
     values, flat = _collected(y, sequences, per_step, name, _label)
-    if not per_step:
-        check_classification_targets(values[:, 0] if flat else values)
     if per_step and values.shape[1] != 1:
         raise ValueError(
             f"{name} has {values.shape[1]} values for each step; a classifier needs one class."
         )
-    labels = values[:, 0] if flat or per_step else column_or_1d(values, warn=True)
-    if per_step:
+    labels = values[:, 0] if flat or per_step else values
+    _check_uniform(labels.ravel(), name)
+    with np.errstate(over="ignore", invalid="ignore"):
         check_classification_targets(labels)
-    return labels
+    return column_or_1d(labels, warn=True)
 
 
 def indices_of(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> np.ndarray:
@@ -94,10 +93,21 @@ def classes_of(labels, name: str = "y") -> np.ndarray:
     labels = np.asarray(labels) if not isinstance(labels, (list, tuple)) else labels
     if np.ndim(labels) != 1:
         raise ValueError(f"{name} must be a 1D array or list of classes, got {labels!r}.")
-    kinds = {isinstance(label, (str, bytes)) for label in labels}
-    if len(kinds) > 1 or any(label is None or label != label for label in labels):
-        raise ValueError(f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}.")
+    _check_uniform(labels, name)
     return np.unique(labels)
+
+
+def _check_uniform(labels, name: str) -> None:
+    """Refuse labels that are names here and numbers there, or missing."""
+    if hasattr(labels, "dtype") and not holds_objects(labels):
+        return
+    kinds = {"text" if isinstance(label, (str, bytes)) else "number" for label in labels}
+    if len(kinds) > 1 or any(_is_missing(label) for label in labels):
+        raise ValueError(f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}.")
+
+
+def _is_missing(label) -> bool:
+    return label is None or type(label).__name__ == "NAType" or label != label
 
 
 def check_same_kind(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> None:
@@ -171,6 +181,8 @@ def _joined(y, sequences: Sequences, name: str, convert) -> np.ndarray:
                 f"{name}[{i}] has shape {part.shape} and {name}[0] {parts[0].shape}: all need the "
                 "same number of outputs."
             )
+    if len({part.dtype.kind in "US" for part in parts}) > 1:
+        raise ValueError(f"{name} must hold uniformly strings or numbers.")
     return np.concatenate(parts)
 
 
@@ -230,7 +242,8 @@ def _label(y, name: str) -> np.ndarray:
     if y.dtype.kind in "cV":
         raise ValueError(f"{name} has dtype {y.dtype}, which names no classes.")
     if y.dtype.kind == "f":
-        assert_all_finite(y, input_name=name)
+        with too_large_refused(name):
+            assert_all_finite(y, input_name=name)
     return y
 
 

@@ -35,7 +35,7 @@ FLOORS = [
     {"_callbacks"},
     {"_objectives", "_validation"},
     {"_sequences", "_windows"},
-    {"_targets", "_sequence_prediction", "_dense_objective", "_recurrent_objective"},
+    {"_targets", "_states", "_sequence_prediction", "_dense_objective", "_recurrent_objective"},
     {"_estimator", "_forecast", "_sequence_scores"},
     {"_design", "_reconstruction", "_sequence_regression", "_sequence_classification"},
     {"_base_autoencoder", "_base_recurrent"},

@@ -129,7 +129,14 @@ class RecurrentNetwork:
         n_states = sum(cell.n_states for cell in self.cells)
         return (self.hidden_size,) * n_states + self.pool.widths(self.n_pooled)
 
-    def start(self, theta: Tensor, generator: torch.Generator, bias: Tensor | None = None) -> None:
+    @property
+    def count_column(self) -> int | None:
+        """Where a state array says how much has been pooled, if anything is."""
+        n_states = sum(cell.n_states for cell in self.cells)
+        pooled = self.pool.widths(self.n_pooled)
+        return n_states * self.hidden_size + pooled[0] if pooled else None
+
+    def start(self, theta: Tensor, generator: torch.Generator, bias: Tensor | float = 0.0) -> None:
         """Write random parameters into `theta` (P,).
 
         The output starts at zero and at `bias` (O,): with the best constant, and nothing to
@@ -141,8 +148,7 @@ class RecurrentNetwork:
         for query in self.blocks(theta, "pool").values():
             query.zero_()
         block = self.blocks(theta, "output")["weight"].zero_()
-        if bias is not None:
-            block[-1] = bias
+        block[-1] = bias
 
     def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
         """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
