@@ -243,6 +243,7 @@ def _label(y, name: str) -> np.ndarray:
         raise ValueError(f"{name} has dtype {y.dtype}, which names no classes.")
     if y.dtype.kind == "f":
         with too_large_refused(name):
+            y = y.astype(np.float64) if y.itemsize > 8 else y
             assert_all_finite(y, input_name=name)
     return y
 
