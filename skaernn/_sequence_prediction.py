@@ -41,7 +41,7 @@ def run_network(
     size = _CPU_ROWS if device.type == "cpu" else _DEVICE_ROWS
     per_step = network.pooling is None
     begins = np.cumsum(sequences.lengths) - sequences.lengths
-    ended = torch.zeros(n, width, dtype=module.dtype)
+    ended = torch.zeros(n, width, dtype=module.dtype, device="cpu")
     output = None
     order = np.argsort(-sequences.lengths, kind="stable")
     with (
@@ -51,14 +51,14 @@ def run_network(
         stepper = Stepper(network, module)
         for start in range(0, n, size):
             group = order[start : start + size]
-            lengths = torch.zeros(size, dtype=torch.int64)
+            lengths = torch.zeros(size, dtype=torch.int64, device="cpu")
             lengths[: len(group)] = torch.from_numpy(sequences.lengths[group])
             where, t, _ = sequences.content.positions(group)
             row = np.repeat(np.arange(len(group)), sequences.lengths[group])
             steps = module.to_scaled(torch.from_numpy(sequences.steps[where]).to(device))
             x = steps.new_zeros(int(lengths[0]), size, sequences.n_channels)
             x[t, row] = steps
-            began = torch.zeros(size, width, dtype=module.dtype)
+            began = torch.zeros(size, width, dtype=module.dtype, device="cpu")
             if state is not None:
                 began[: len(group)] = torch.from_numpy(state[group]).to(module.dtype)
             result, end = stepper.run(x, lengths.to(device), began.to(device))

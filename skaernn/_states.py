@@ -33,9 +33,9 @@ def check_state(
             f"{name} has no meaning with bidirectional=True: one direction begins at the end of "
             "a sequence."
         )
-    if isinstance(state, tuple):
+    if isinstance(state, (tuple, list)) and len({np.ndim(part) for part in state}) > 1:
         raise ValueError(
-            f"{name} is a tuple; predict(..., return_state=True) gives the answers and, last, "
+            f"{name} is a {type(state).__name__} of several things; predict(..., return_state=True) gives the answers and, last, "
             "the state: pass that."
         )
     state = to_array_like(state, name)

@@ -93,6 +93,8 @@ def classes_of(labels, name: str = "y") -> np.ndarray:
     labels = np.asarray(labels) if not isinstance(labels, (list, tuple)) else labels
     if np.ndim(labels) != 1:
         raise ValueError(f"{name} must be a 1D array or list of classes, got {labels!r}.")
+    if not len(labels):
+        raise ValueError(f"{name} is empty.")
     _check_uniform(labels, name)
     return np.unique(labels)
 
