@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from skaernn.networks._cell_padded import PaddedPass, padded_steps
 from skaernn.networks._cells import CELLS
 from skaernn.networks._layer_passes import OneDNNPass, TorchPass
 from skaernn.networks._packing import Packing
@@ -45,12 +46,16 @@ class Problem:
         self.delta = draw(self.packing.size, hidden_size)
         self.states = [draw(len(lengths), hidden_size) for _ in range(self.cell.n_states)]
 
-    def run(self, way, with_delta_x=True, repeat=2):
+    def run(self, way, with_delta_x=True, repeat=2, cache=None):
         """Output, gradients of the blocks and of the input; the second use of one pass."""
         grads = {key: torch.full_like(block, torch.nan) for key, block in self.blocks.items()}
         delta_x = torch.full_like(self.x, torch.nan) if with_delta_x else None
-        make = pass_class(self.cell, way)
-        layer = make(self.cell, self.blocks, grads, self.packing, self.x, delta_x)
+        arguments = self.blocks, grads, self.packing, self.x, delta_x
+        if cache is None:
+            layer = pass_class(self.cell, way)(self.cell, *arguments)
+        else:
+            layer = self.cell.passes(*arguments, cache)
+            assert isinstance(layer, PaddedPass) == (way == "padded")
         for initial, state in zip(layer.initial, self.states, strict=True):
             assert not initial.any()
             initial.copy_(state)
@@ -127,8 +132,8 @@ def test_forward_equals_a_loop_in_numpy(name, activation, lengths, way):
             np.testing.assert_allclose(h, states[0], **CLOSE)
 
 
-def assert_equals_autograd(problem, way):
-    output, grads, delta_x = problem.run(way)
+def assert_equals_autograd(problem, way, cache=None):
+    output, grads, delta_x = problem.run(way, cache=cache)
     expected, (w_ih, w_hh, b_ih, b_hh), expected_delta_x = problem.autograd()
     torch.testing.assert_close(output, expected, **CLOSE)
     torch.testing.assert_close(delta_x, expected_delta_x, **CLOSE)
@@ -163,6 +168,50 @@ def test_passes_equal_autograd_for_small_sizes(
     assert_equals_autograd(Problem(name, activation, lengths, n_inputs, hidden_size, seed), way)
 
 
+@every_length
+@every_kind
+def test_padded_passes_equal_autograd(name, activation, lengths):
+    ragged = len(set(lengths)) > 1 and activation != "relu"
+    problem = Problem(name, activation, lengths)
+    assert_equals_autograd(problem, "padded" if ragged else "hand-written", cache={})
+
+
+def test_padded_passes_share_what_is_kept():
+    cache, first = {}, Problem("gru", "tanh", [9, 9, 4, 2])
+    grads = {key: torch.empty_like(block) for key, block in first.blocks.items()}
+    for seed, lengths in enumerate([[9, 9, 4, 2], [10, 3, 2, 1], [9, 8, 7, 7], [5, 1, 1, 1]]):
+        problem = Problem("gru", "tanh", lengths, seed=seed)
+        for key, block in first.blocks.items():
+            block.copy_(problem.blocks[key])
+        delta_x = torch.empty_like(problem.x)
+        layer = problem.cell.passes(
+            first.blocks, grads, problem.packing, problem.x, delta_x, cache
+        )
+        assert not layer.initial[0].any()
+        layer.initial[0].copy_(problem.states[0])
+        layer.forward()
+        layer.delta.copy_(problem.delta)
+        layer.backward()
+        output, (_, w_hh, *_), expected = problem.autograd()
+        torch.testing.assert_close(layer.h, output, **CLOSE)
+        torch.testing.assert_close(delta_x, expected, **CLOSE)
+        torch.testing.assert_close(problem.cell.to_torch(grads)[1], w_hh, **CLOSE)
+        problem.x.fill_(torch.nan)  # a batch gone wrong leaves nothing behind
+        layer.forward()
+    assert [key[0] for key in cache] == [10, 5]
+    for n_steps in range(20, 60, 8):
+        packing = Packing.of_lengths(torch.tensor([n_steps, 1]))
+        x = torch.empty(packing.size, 3, dtype=torch.float64)
+        first.cell.passes(first.blocks, grads, packing, x, None, cache)
+    assert len(cache) == 4
+
+
+def test_padding_is_for_batches_that_waste_little():
+    assert padded_steps(Packing.of_lengths(torch.tensor([50] * 32 + [40] * 32)), 64) == 56
+    assert padded_steps(Packing.of_lengths(torch.tensor([500] + [5] * 63)), 64) is None
+    assert padded_steps(Packing.of_lengths(torch.tensor([500] + [5] * 63)), 8) == 512
+
+
 @pytest.mark.parametrize("lengths", [[23] * 3, [23, 20, 20, 4]], ids=str)
 @every_kind
 def test_chunks_equal_the_whole(name, activation, lengths, monkeypatch):
@@ -190,8 +239,7 @@ def test_without_delta_x_and_without_gradients(name, activation, way):
 @every_way
 @every_kind
 def test_passes_look_into_parameters_and_input(name, activation, way):
-    """A pass made once serves any later batch and parameters, also under no_grad."""
-    problem = Problem(name, activation, [4, 4, 4])
+    problem = Problem(name, activation, [30] * 4)  # enough rows for copies of the weights
     grads = {key: torch.empty_like(block) for key, block in problem.blocks.items()}
     make = pass_class(problem.cell, way)
     x, delta_x = torch.zeros_like(problem.x), torch.empty_like(problem.x)
@@ -338,86 +386,6 @@ def test_fading_gradients_leave_no_denormal_numbers(name, activation, lengths):
     wide.states = [state.double() for state in problem.states]
     _, _, expected = wide.autograd()
     torch.testing.assert_close(delta_x.double(), expected, rtol=1e-3, atol=1e-25)
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_torch_and_back_is_exact(name):
-    problem = Problem(name, "tanh", [3])
-    again = {key: torch.full_like(block, torch.nan) for key, block in problem.blocks.items()}
-    problem.cell.from_torch(*problem.cell.to_torch(problem.blocks), again)
-    assert all(torch.equal(again[key], block) for key, block in problem.blocks.items())
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_torchs_own_parameters_keep_their_function(name):
-    cell = CELLS[name](3, 4)
-    layer = cell.torch_class(3, 4, dtype=torch.float64)
-    parameters = [p.detach() for p in layer.parameters()]
-    blocks = {key: torch.empty(shape).double() for key, shape in cell.shapes.items()}
-    cell.from_torch(*parameters, blocks)
-    x = torch.randn(5, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    expected = layer(x)[0].detach()
-    states = (torch.zeros(2, 4, dtype=torch.float64),) * cell.n_states
-    for t in range(5):
-        states = cell.step(x[t], states, blocks)
-        torch.testing.assert_close(states[0], expected[t], **CLOSE)
-
-
-def started(cell, dtype=torch.float64, seed=0):
-    blocks = {key: torch.full(shape, torch.nan, dtype=dtype) for key, shape in cell.shapes.items()}
-    cell.start(blocks, torch.Generator().manual_seed(seed))
-    return blocks
-
-
-@pytest.mark.parametrize("hidden_size", [1, 7])
-@pytest.mark.parametrize("name", CELLS)
-def test_start(name, hidden_size):
-    cell = CELLS[name](50, hidden_size)
-    blocks = started(cell)
-    w_ih, w_hh, b_ih, b_hh = cell.to_torch(blocks)
-    for gate in w_hh.split(hidden_size):
-        torch.testing.assert_close(
-            gate @ gate.T, torch.eye(hidden_size, dtype=torch.float64), **CLOSE
-        )
-    bound = (6 / (50 + hidden_size)) ** 0.5
-    assert 0.9 * bound < w_ih.abs().max() <= bound
-    assert abs(w_ih.mean()) < 4 * bound / (3 * w_ih.numel()) ** 0.5
-    forget = torch.zeros(cell.n_gates, hidden_size, dtype=torch.float64)
-    if name == "lstm":
-        forget[1] = 1  # torch: i, f, g, o
-    assert torch.equal((b_ih + b_hh).view_as(forget), forget)
-
-
-def test_orthogonal_starts_are_uniform():
-    """Without a sign rule, the QR of LAPACK has a negative diagonal nearly always."""
-    traces = [float(started(CELLS["rnn"](1, 3), seed=s)["weight"][:3].trace()) for s in range(200)]
-    # uniform orthogonal matrices have a trace of mean 0 and variance 1
-    assert abs(np.mean(traces)) < 4 / 200**0.5
-    assert abs(np.var(traces) - 1) < 0.5
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_the_start_depends_on_the_generator_alone(name):
-    cell = CELLS[name](3, 5)
-    state = torch.get_rng_state()
-    blocks, again = started(cell, seed=3), started(cell, seed=3)
-    narrow, other = started(cell, torch.float32, seed=3), started(cell, seed=4)
-    assert torch.equal(torch.get_rng_state(), state)
-    for key, block in blocks.items():
-        assert torch.equal(again[key], block)
-        assert torch.equal(narrow[key], block.float())
-    assert not torch.equal(other["weight"], blocks["weight"])
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_the_penalty_spares_biases_alone(name):
-    cell = CELLS[name](3, 5)
-    assert {key: tuple(mask.shape) for key, mask in cell.penalised.items()} == cell.shapes
-    w_ih, w_hh, b_ih, b_hh = cell.to_torch(cell.penalised)
-    assert (w_ih == 1).all()
-    assert (w_hh == 1).all()
-    assert not b_ih.any()
-    assert not b_hh.any()
 
 
 @every_kind

@@ -21,12 +21,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ._cell_padded import Cache, PaddedPass, padded_steps
 from ._cell_passes import GRUPass, LSTMPass, VanillaPass
 from ._cell_tape import TapePass
 from ._layer_passes import Blocks, LayerPass, OneDNNPass, TorchPass
 from ._packing import Packing
 
 States = tuple[Tensor, ...]
+_MOST_KEPT = 4  # passes for batches of unequal lengths; each has memory of its own
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,45 @@ class Cell(ABC):
         packing: Packing,
         x: Tensor,
         delta_x: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> LayerPass:
-        """Forward and backward passes, by whichever way is faster; see `LayerPass`."""
+        """Forward and backward passes, by whichever way is fastest; see `LayerPass`.
+
+        With a `cache`, a dict for one layer and its `blocks` and `grads`, batches of sequences of
+        unequal length share what is kept there; only the newest of their passes may be used.
+        """
+        if cache is not None and self._pads(packing, x):
+            n_steps = padded_steps(packing, self.hidden_size)
+            if n_steps is not None:
+                kept = self._kept(blocks, grads, n_steps, packing.n_rows, x, delta_x, cache)
+                return PaddedPass(*kept, packing, x, delta_x)
         return self._fastest(packing, x)(self, blocks, grads, packing, x, delta_x)
+
+    def _pads(self, packing: Packing, x: Tensor) -> bool:
+        """Whether padding is possible, and torch's layer is not used anyway."""
+        return not packing.is_uniform and x.device.type == "cpu"
+
+    def _kept(
+        self,
+        blocks: Blocks,
+        grads: Blocks | None,
+        n_steps: int,
+        n_rows: int,
+        x: Tensor,
+        delta_x: Tensor | None,
+        cache: Cache,
+    ) -> tuple[LayerPass, Tensor, Tensor | None]:
+        """A pass of equally long sequences out of `cache`, which holds the last few made."""
+        key = n_steps, n_rows, grads is None, delta_x is None
+        if key not in cache:
+            if len(cache) >= _MOST_KEPT:
+                cache.pop(next(iter(cache)))
+            x_padded = x.new_zeros(n_steps * n_rows, self.n_inputs)
+            delta_x_padded = None if delta_x is None else torch.empty_like(x_padded)
+            uniform = Packing.uniform(n_steps, n_rows)
+            inner = self.passes(blocks, grads, uniform, x_padded, delta_x_padded)
+            cache[key] = inner, x_padded, delta_x_padded
+        return cache[key]
 
     def _fastest(self, packing: Packing, x: Tensor) -> type[LayerPass]:
         """The class whose forward and backward passes together take least time."""
@@ -162,6 +200,10 @@ class Vanilla(Cell):
         """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
         (product,) = self._gates(x, *states, blocks["weight"])
         return (getattr(torch, self.activation)(product),)
+
+    def _pads(self, packing: Packing, x: Tensor) -> bool:
+        # units of relu may grow beyond all bounds where a sequence has ended
+        return self.activation != "relu" and super()._pads(packing, x)
 
 
 class LSTM(Cell):
