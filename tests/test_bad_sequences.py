@@ -328,11 +328,13 @@ def test_one_sequence_is_no_list_of_sequences(plain):
         plain.predict(X[0])
     np.testing.assert_array_equal(plain.predict(X[0][None]), plain.predict([X[0]]))
     other = regressor().fit(np.ones((8, 6, 3)), Y)
-    words = r"no multiple of n_channels=2.*one sequence.*pass X\[None\]"
-    refuse(other, lambda: other.predict(np.ones((6, 3))), ValueError, words, np.ones((8, 6, 3)))
     univariate = regressor(n_channels=1).fit(X, Y)
-    words = r"n_channels=1 .* expecting 2: set n_channels, or, for one .*X\[None\]"
+    words = "n_channels=[12] .* expecting [32]: set n_channels, or, for one sequence .*X\\[None\\]"
+    refuse(other, lambda: other.predict(np.ones((6, 3))), ValueError, words, np.ones((8, 6, 3)))
     refuse(univariate, lambda: univariate.predict(X[0]), ValueError, words)
+    new = regressor()
+    words = r"no multiple of n_channels=2.*one sequence.*pass X\[None\]"
+    refuse(new, lambda: new.fit(np.ones((6, 3)), Y[:6]), ValueError, words)
 
 
 def test_none_is_no_array(plain):
