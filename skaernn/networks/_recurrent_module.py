@@ -11,6 +11,7 @@ from ._activations import ACTIVATIONS
 from ._modules import linear_from
 
 SMALLEST_DEVIATION = 1e-3  # of a predicted distribution, in scaled units
+_FARTHEST = 1e18  # scaled input
 
 
 class Exponential(nn.Module):
@@ -142,7 +143,8 @@ class RecurrentModule(nn.Module):
     def to_scaled(self, x: Tensor) -> Tensor:
         """Inputs from the user's units to the network's, in the wider type until last."""
         if self.x_mean is not None:
-            x = (x - self.x_mean) / self.x_scale
+            # what lies beyond all that was fitted must not become infinite
+            x = ((x - self.x_mean) / self.x_scale).clamp(-_FARTHEST, _FARTHEST)
         return x.to(self.dtype)
 
     def to_units(self, output: Tensor) -> Tensor:
