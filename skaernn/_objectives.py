@@ -12,7 +12,7 @@ from torch import Tensor
 from ._device import precise
 from .networks import mix
 
-_KEPT = 8  # workspaces; ragged sequences need another one for nearly every batch
+_KEPT = 8  # workspaces
 
 
 class Batch(NamedTuple):
@@ -160,7 +160,7 @@ class RowsObjective(ABC):
         self._generator = torch.Generator(device="cpu")
         everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._everything = rows.sorted(everything) if self._one_batch else everything
-        self._workspaces: dict[Hashable, Workspace] = {}
+        self._workspaces: dict[Hashable, tuple[Hashable, Workspace]] = {}
         self._evaluated: Tensor | None = None
         self._part_grad: Tensor | None = None
 
@@ -226,13 +226,17 @@ class RowsObjective(ABC):
             total += self._workspace(self._evaluated, None, part).value(part)[:, 0]
         return total.item() / rows.total_weight()
 
+    def place(self, shape: Hashable) -> Hashable:
+        """Where a workspace for a shape is kept; another shape there takes its place."""
+        return shape
+
     def _workspace(self, theta: Tensor, grad: Tensor | None, batch: Batch) -> Workspace:
         shape = self.shape(batch)
-        key = (id(theta), id(grad), shape)  # a workspace keeps both alive
-        found = self._workspaces.pop(key, None)
-        if found is None:
+        key = (id(theta), id(grad), self.place(shape))  # a workspace keeps both alive
+        of_shape, found = self._workspaces.pop(key, (None, None))
+        if of_shape != shape:
             while len(self._workspaces) >= _KEPT:  # the one not used for longest
                 del self._workspaces[next(iter(self._workspaces))]
             found = self.workspace(theta, grad, shape, noisy=grad is not None)
-        self._workspaces[key] = found
+        self._workspaces[key] = shape, found
         return found

@@ -12,7 +12,7 @@ from ._objectives import Batch, RowsObjective, Workspace
 from ._principal import moments
 from ._sequence_rows import SequenceRows
 from ._target_losses import before
-from .networks import Packing, RecurrentModule, RecurrentNetwork, RecurrentPasses
+from .networks import Bound, Packing, RecurrentModule, RecurrentNetwork, RecurrentPasses
 
 _MOST_TRAINED = 1 << 25  # numbers in the states of all steps that go through the network at once
 _MOST_EVALUATED = 1 << 22
@@ -64,6 +64,7 @@ class RecurrentObjective(RowsObjective):
             "y_scale": rows.targets.scale,
         }
         self._loaded = rows.loaded()
+        self._bound: dict[tuple[int, int], Bound] = {}  # by theta and grad, which they keep
         longest = rows.n_steps or int(rows.lengths[rows.index].max())
         width = longest * network.n_hidden * network.n_layers
         self.most_rows = max(1, _MOST_TRAINED // width)
@@ -98,11 +99,18 @@ class RecurrentObjective(RowsObjective):
         """See `RowsObjective`."""
         return self.rows.packing(batch)
 
+    def place(self, shape: Packing):
+        """One for all batches of unequal lengths, whose workspaces share memory."""
+        return shape if shape.is_uniform else None
+
     def workspace(self, theta, grad, shape, *, noisy):
         """See `RowsObjective`."""
         network = self.network if noisy else replace(self.network, dropout=0.0)
         linear_output = network.output_activation == self.loss.output_activation
-        passes = RecurrentPasses(network, theta, grad, shape, linear_output=linear_output)
+        bound = self._bound.get((id(theta), id(grad)))
+        if bound is None:
+            bound = self._bound[id(theta), id(grad)] = Bound(network, theta, grad)
+        passes = RecurrentPasses(network, bound, shape, linear_output=linear_output)
         return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed, (theta, grad))
 
 

@@ -35,8 +35,8 @@ def check_state(
         )
     if isinstance(state, (tuple, list)) and len({np.ndim(part) for part in state}) > 1:
         raise ValueError(
-            f"{name} is a {type(state).__name__} of several things; predict(..., return_state=True) gives the answers and, last, "
-            "the state: pass that."
+            f"{name} is a {type(state).__name__} of several things; of what predict(..., "
+            "return_state=True) gives, pass the last, which is the state."
         )
     state = to_array_like(state, name)
     with too_large_refused(name):

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from skaernn.networks import CELLS, POOLINGS, Packing, RecurrentNetwork, RecurrentPasses, Stepper
+from skaernn.networks import (
+    CELLS,
+    POOLINGS,
+    Bound,
+    Packing,
+    RecurrentNetwork,
+    RecurrentPasses,
+    Stepper,
+)
 
 C, H, N_OUTPUTS = 3, 4, 2
 LENGTHS = {"equal": [5, 5, 5], "ragged": [6, 4, 4, 1], "one step": [1, 1], "one row": [3]}
@@ -55,7 +63,7 @@ def by_autograd(network, theta, x, lengths, delta):
 def assert_passes_equal_autograd(network, theta, lengths):
     packing, x, packed = padded_and_packed(lengths)
     grad = torch.full_like(theta, torch.nan)
-    passes = RecurrentPasses(network, theta, grad, packing)
+    passes = RecurrentPasses(network, Bound(network, theta, grad), packing)
     passes.x.copy_(packed)
     generator = torch.Generator().manual_seed(2)
     delta = torch.randn(passes.output.shape, generator=generator, dtype=torch.float64)

@@ -15,7 +15,7 @@ from ._passes import DensePasses
 from ._pooling import POOLINGS
 from ._recurrent import RecurrentNetwork
 from ._recurrent_module import SMALLEST_DEVIATION, RecurrentModule
-from ._recurrent_passes import RecurrentPasses
+from ._recurrent_passes import Bound, RecurrentPasses
 from ._stepping import Stepper
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "POOLINGS",
     "SMALLEST_DEVIATION",
     "AutoencoderModule",
+    "Bound",
     "DenseAutoencoder",
     "DensePasses",
     "Packing",

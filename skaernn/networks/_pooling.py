@@ -184,9 +184,7 @@ class _AttentionPass(PoolingPass):
         kept = torch.where(normaliser > 0, (largest - top).exp(), 0)
         normaliser = kept * normaliser
         torch.mul(kept, total, out=self._sum)
-        steps = zip(
-            self._packing.steps(both), self._packing.steps(self._attention), strict=True
-        )
+        steps = zip(self._packing.steps(both), self._packing.steps(self._attention), strict=True)
         for step, attention in steps:
             self._sum[: len(step)].addcmul_(step, attention)
             normaliser[: len(step)].add_(attention)

@@ -153,16 +153,20 @@ class RecurrentNetwork:
     def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
         """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
         # made without memory, and then given some: nothing is drawn from the global generator
-        layers = CELLS[self.cell].torch_class(
-            self.n_inputs,
-            self.hidden_size,
-            self.n_layers,
-            batch_first=True,
-            bidirectional=self.bidirectional,
-            dtype=theta.dtype,
-            device="meta",
-            **({"nonlinearity": self.activation} if self.cell == "rnn" else {}),
-        ).to_empty(device=theta.device)
+        layers = (
+            CELLS[self.cell]
+            .torch_class(
+                self.n_inputs,
+                self.hidden_size,
+                self.n_layers,
+                batch_first=True,
+                bidirectional=self.bidirectional,
+                dtype=theta.dtype,
+                device="meta",
+                **({"nonlinearity": self.activation} if self.cell == "rnn" else {}),
+            )
+            .to_empty(device=theta.device)
+        )
         for weights, cell, blocks in self._torch_weights(layers, theta):
             for weight, value in zip(weights, cell.to_torch(blocks), strict=True):
                 weight.data.copy_(value)

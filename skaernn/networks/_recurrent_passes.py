@@ -15,8 +15,8 @@ from ._packing import Packing
 from ._recurrent import BACKWARD, RecurrentNetwork
 
 
-class RecurrentPasses:
-    """Passes of a `RecurrentNetwork` over batches of one packing, for one model (K = 1).
+class Bound:
+    """Views of one model's parameters and gradients, and what passes over them have in common.
 
     Parameters
     ----------
@@ -24,7 +24,29 @@ class RecurrentPasses:
     theta : Tensor of shape (1, P)
         Parameters. Looked into, not copied.
     grad : Tensor of shape (1, P) or None
-        Where their gradient goes; without it there is no `backward`.
+        Where their gradient goes; without it there is no way back.
+    """
+
+    def __init__(self, network: RecurrentNetwork, theta: Tensor, grad: Tensor | None):
+        self.theta, self.trained = theta, grad is not None
+        layers = [f"{i}.{d}" for i in range(network.n_layers) for d in network.directions]
+        prefixes = [*layers, "pool", "output"]
+        self.blocks = {prefix: network.blocks(theta[0], prefix) for prefix in prefixes}
+        self.grads = dict.fromkeys(prefixes)
+        if grad is not None:
+            self.grads = {prefix: network.blocks(grad[0], prefix) for prefix in prefixes}
+        self.caches: dict[str, dict] = {prefix: {} for prefix in layers}
+
+
+class RecurrentPasses:
+    """Passes of a `RecurrentNetwork` over batches of one packing, for one model (K = 1).
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    bound : Bound
+        Its parameters. Passes over sequences of unequal length share memory there: only those
+        made last may be used.
     packing : Packing
     linear_output : bool
         Leave out `output_activation`, for a loss defined on what comes before it.
@@ -42,14 +64,13 @@ class RecurrentPasses:
     def __init__(
         self,
         network: RecurrentNetwork,
-        theta: Tensor,
-        grad: Tensor | None,
+        bound: Bound,
         packing: Packing,
         *,
         linear_output: bool = False,
     ):
-        self.network, self.packing = network, packing
-        self._theta, self._grad = theta[0], None if grad is None else grad[0]
+        self.network, self.bound, self.packing = network, bound, packing
+        theta = bound.theta
         self.x = theta.new_empty(packing.size, network.n_inputs)
         self._turned = packing.reversed(theta.device) if network.bidirectional else None
         self._layers: list[_Layer] = []
@@ -59,13 +80,17 @@ class RecurrentPasses:
             self._layers.append(layer)
             source, d_source = layer.out, layer.d_out
         skipped = self.x if network.input_skip else self.x[:, :0]
-        blocks, grads = self.views("pool")
         self._pool = network.pool.passes(
-            blocks, grads, packing, source, skipped, d_source, len(network.directions)
+            bound.blocks["pool"],
+            bound.grads["pool"],
+            packing,
+            source,
+            skipped,
+            d_source,
+            len(network.directions),
         )
-        blocks, grads = self.views("output")
-        self._weight = blocks["weight"]
-        self._d_weight = None if grads is None else grads["weight"]
+        self._weight = bound.blocks["output"]["weight"]
+        self._d_weight = bound.grads["output"]["weight"] if bound.trained else None
         shape = 1, len(self._pool.out), network.n_outputs
         self.output, self.delta = theta.new_empty(shape), theta.new_empty(shape)
         name = "identity" if linear_output else network.output_activation
@@ -73,11 +98,6 @@ class RecurrentPasses:
         self._linear = self.output[0]
         if self._activation.needs_input:
             self._linear = torch.empty_like(self._linear)
-
-    def views(self, prefix: str):
-        """Blocks of parameters and of gradients."""
-        blocks = self.network.blocks(self._theta, prefix)
-        return blocks, None if self._grad is None else self.network.blocks(self._grad, prefix)
 
     def forward(self) -> None:
         """From `x` to `output`."""
@@ -135,13 +155,20 @@ class _Layer:
             source = torch.empty_like(x) if backwards else x
             # each direction has its share of the gradient; one alone leaves it where it belongs
             d_source = d_x if d_x is None or n_directions == 1 else torch.empty_like(d_x)
-            blocks, grads = passes.views(f"{i}.{direction}")
-            part = network.cells[i].passes(blocks, grads, packing, source, d_source)
+            name, bound = f"{i}.{direction}", passes.bound
+            part = network.cells[i].passes(
+                bound.blocks[name],
+                bound.grads[name],
+                packing,
+                source,
+                d_source,
+                cache=None if packing.is_uniform else bound.caches[name],
+            )
             self._directions.append((part, source, d_source, backwards))
         first = self._directions[0][0]
         self.initial = () if network.bidirectional else first.initial
         self._mask = None
-        trained = passes._grad is not None
+        trained = passes.bound.trained
         joined = n_directions > 1 or (network.dropout > 0 and trained)
         self.out, self.d_out = first.h, first.delta if trained else None
         if joined:
