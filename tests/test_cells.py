@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from skaernn.networks._cell_choice import HAND_WRITTEN, layer_pass
 from skaernn.networks._cell_padded import PaddedPass, padded_steps
 from skaernn.networks._cells import CELLS
 from skaernn.networks._layer_passes import OneDNNPass, TorchPass
@@ -22,7 +23,9 @@ every_way = pytest.mark.parametrize("way", ["hand-written", "torch"])
 
 
 def pass_class(cell, way):
-    return {"hand-written": cell.hand_written, "torch": TorchPass, "oneDNN": OneDNNPass}[way]
+    return {"hand-written": HAND_WRITTEN[type(cell)], "torch": TorchPass, "oneDNN": OneDNNPass}[
+        way
+    ]
 
 
 class Problem:
@@ -54,7 +57,7 @@ class Problem:
         if cache is None:
             layer = pass_class(self.cell, way)(self.cell, *arguments)
         else:
-            layer = self.cell.passes(*arguments, cache)
+            layer = layer_pass(self.cell, *arguments, cache)
             assert isinstance(layer, PaddedPass) == (way == "padded")
         for initial, state in zip(layer.initial, self.states, strict=True):
             assert not initial.any()
@@ -184,8 +187,8 @@ def test_padded_passes_share_what_is_kept():
         for key, block in first.blocks.items():
             block.copy_(problem.blocks[key])
         delta_x = torch.empty_like(problem.x)
-        layer = problem.cell.passes(
-            first.blocks, grads, problem.packing, problem.x, delta_x, cache
+        layer = layer_pass(
+            problem.cell, first.blocks, grads, problem.packing, problem.x, delta_x, cache
         )
         assert not layer.initial[0].any()
         layer.initial[0].copy_(problem.states[0])
@@ -202,7 +205,7 @@ def test_padded_passes_share_what_is_kept():
     for n_steps in range(20, 60, 8):
         packing = Packing.of_lengths(torch.tensor([n_steps, 1]))
         x = torch.empty(packing.size, 3, dtype=torch.float64)
-        first.cell.passes(first.blocks, grads, packing, x, None, cache)
+        layer_pass(first.cell, first.blocks, grads, packing, x, None, cache)
     assert len(cache) == 4
 
 
@@ -348,8 +351,8 @@ def test_choice_of_the_pass(name, lengths, hidden_size, dtype, device, expected)
         return torch.empty(shape, dtype=dtype, device=device)
 
     blocks = {key: new(*shape) for key, shape in cell.shapes.items()}
-    layer = cell.passes(blocks, None, packing, new(packing.size, 3))
-    assert type(layer) is (expected or cell.hand_written)
+    layer = layer_pass(cell, blocks, None, packing, new(packing.size, 3))
+    assert type(layer) is (expected or HAND_WRITTEN[type(cell)])
 
 
 @pytest.mark.parametrize("lengths", [[300] * 4, [300, 300, 250, 40]], ids=str)
@@ -368,7 +371,7 @@ def test_fading_gradients_leave_no_denormal_numbers(name, activation, lengths):
         problem.blocks["weight"][-1] = 5
     grads = {key: torch.empty_like(block) for key, block in problem.blocks.items()}
     delta_x = torch.empty_like(problem.x)
-    layer = problem.cell.hand_written(
+    layer = HAND_WRITTEN[type(problem.cell)](
         problem.cell, problem.blocks, grads, problem.packing, problem.x, delta_x
     )
     layer.forward()

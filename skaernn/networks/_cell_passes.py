@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._cell_tape import Rows, TapePass
-from ._layer_passes import Blocks
+from ._cells import Blocks
 
 _aten = torch.ops.aten
 # called without Python's wrapper around overloads, which doubles their cost

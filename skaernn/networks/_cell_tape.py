@@ -21,17 +21,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ._activations import Operation
-from ._layer_passes import Blocks, LayerPass
+from ._cells import Blocks, Cell
+from ._layer_passes import LayerPass
 from ._packing import Packing
-
-if TYPE_CHECKING:
-    from ._cells import Cell
 
 # called without Python's wrapper around overloads, which doubles the cost
 _hardshrink = torch.ops.aten.hardshrink.out._op

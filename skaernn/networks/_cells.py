@@ -21,14 +21,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ._cell_padded import Cache, PaddedPass, padded_steps
-from ._cell_passes import GRUPass, LSTMPass, VanillaPass
-from ._cell_tape import TapePass
-from ._layer_passes import Blocks, LayerPass, OneDNNPass, TorchPass
-from ._packing import Packing
-
+Blocks = dict[str, Tensor]
 States = tuple[Tensor, ...]
-_MOST_KEPT = 4  # passes for batches of unequal lengths; each has memory of its own
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,6 @@ class Cell(ABC):
     gates: ClassVar[tuple[int, ...]]
     n_states: ClassVar[int] = 1
     torch_class: ClassVar[type[nn.RNNBase]]
-    hand_written: ClassVar[type[TapePass]]
 
     @property
     def n_gates(self) -> int:
@@ -132,64 +125,12 @@ class Cell(ABC):
         # torch's two biases are one of ours, and the gradient is the same for both
         self.from_torch(w_ih, w_hh, b_ih, torch.zeros_like(b_hh), grads)
 
-    def passes(
-        self,
-        blocks: Blocks,
-        grads: Blocks | None,
-        packing: Packing,
-        x: Tensor,
-        delta_x: Tensor | None = None,
-        cache: Cache | None = None,
-    ) -> LayerPass:
-        """Forward and backward passes, by whichever way is fastest; see `LayerPass`.
-
-        With a `cache`, a dict for one layer and its `blocks` and `grads`, batches of sequences of
-        unequal length share what is kept there; only the newest of their passes may be used.
-        """
-        if cache is not None and self._pads(packing, x):
-            n_steps = padded_steps(packing, self.hidden_size)
-            if n_steps is not None:
-                kept = self._kept(blocks, grads, n_steps, packing.n_rows, x, delta_x, cache)
-                return PaddedPass(*kept, packing, x, delta_x)
-        return self._fastest(packing, x)(self, blocks, grads, packing, x, delta_x)
-
-    def _pads(self, packing: Packing, x: Tensor) -> bool:
-        """Whether padding is possible, and torch's layer is not used anyway."""
-        return not packing.is_uniform and x.device.type == "cpu"
-
-    def _kept(
-        self,
-        blocks: Blocks,
-        grads: Blocks | None,
-        n_steps: int,
-        n_rows: int,
-        x: Tensor,
-        delta_x: Tensor | None,
-        cache: Cache,
-    ) -> tuple[LayerPass, Tensor, Tensor | None]:
-        """A pass of equally long sequences out of `cache`, which holds the last few made."""
-        key = n_steps, n_rows, grads is None, delta_x is None
-        if key not in cache:
-            if len(cache) >= _MOST_KEPT:
-                cache.pop(next(iter(cache)))
-            x_padded = x.new_zeros(n_steps * n_rows, self.n_inputs)
-            delta_x_padded = None if delta_x is None else torch.empty_like(x_padded)
-            uniform = Packing.uniform(n_steps, n_rows)
-            inner = self.passes(blocks, grads, uniform, x_padded, delta_x_padded)
-            cache[key] = inner, x_padded, delta_x_padded
-        return cache[key]
-
-    def _fastest(self, packing: Packing, x: Tensor) -> type[LayerPass]:
-        """The class whose forward and backward passes together take least time."""
-        return self.hand_written if x.device.type == "cpu" else TorchPass
-
 
 class Vanilla(Cell):
     """The plain recurrent layer, of tanh or of relu units."""
 
     gates = (0,)
     torch_class = nn.RNN
-    hand_written = VanillaPass
 
     @property
     def torch_kernel(self):
@@ -200,10 +141,6 @@ class Vanilla(Cell):
         """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
         (product,) = self._gates(x, *states, blocks["weight"])
         return (getattr(torch, self.activation)(product),)
-
-    def _pads(self, packing: Packing, x: Tensor) -> bool:
-        # units of relu may grow beyond all bounds where a sequence has ended
-        return self.activation != "relu" and super()._pads(packing, x)
 
 
 class LSTM(Cell):
@@ -216,7 +153,6 @@ class LSTM(Cell):
     gates = (1, 2, 3, 0)  # torch: i, f, g, o
     n_states = 2
     torch_class = nn.LSTM
-    hand_written = LSTMPass
 
     def start(self, blocks: Blocks, generator: torch.Generator) -> None:
         """As any cell; biases of the forget gate one (Gers et al. 2000; Jozefowicz 2015)."""
@@ -230,19 +166,6 @@ class LSTM(Cell):
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c
 
-    def _fastest(self, packing: Packing, x: Tensor) -> type[LayerPass]:
-        """As for any cell, but oneDNN where there are many steps of little work each.
-
-        Measured on one thread over 1 to 512 units, 5 to 500 steps, 1 to 200 rows: a step by
-        hand costs at least 15 µs, oneDNN 150 to 200 µs and little more a step, and the weights
-        in its arrangement.
-        """
-        n_rows, n_hidden = packing.n_rows, self.hidden_size
-        small = n_rows * n_hidden <= 1024 and n_rows <= 100
-        if small and packing.n_steps >= max(24, n_hidden / 4) and OneDNNPass.supports(packing, x):
-            return OneDNNPass
-        return super()._fastest(packing, x)
-
 
 class GRU(Cell):
     """Gated recurrent unit.
@@ -253,7 +176,6 @@ class GRU(Cell):
 
     gates = (1, 2, 0)  # torch: r, z, n
     torch_class = nn.GRU
-    hand_written = GRUPass
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

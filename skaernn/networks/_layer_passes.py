@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ._cells import Blocks, Cell
 from ._packing import Packing
 
-if TYPE_CHECKING:
-    from ._cells import Cell
-
-Blocks = dict[str, Tensor]
 _onednn = getattr(torch.ops.aten, "mkldnn_rnn_layer", None)
 _onednn_backward = getattr(torch.ops.aten, "mkldnn_rnn_layer_backward", None)
 if _onednn is not None:  # straight to the kernels

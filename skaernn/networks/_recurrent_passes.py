@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ._activations import ACTIVATIONS
+from ._cell_choice import layer_pass
 from ._noise import dropout_mask, mix
 from ._packing import Packing
 from ._recurrent import BACKWARD, RecurrentNetwork
@@ -156,7 +157,8 @@ class _Layer:
             # each direction has its share of the gradient; one alone leaves it where it belongs
             d_source = d_x if d_x is None or n_directions == 1 else torch.empty_like(d_x)
             name, bound = f"{i}.{direction}", passes.bound
-            part = network.cells[i].passes(
+            part = layer_pass(
+                network.cells[i],
                 bound.blocks[name],
                 bound.grads[name],
                 packing,
