@@ -137,7 +137,15 @@ def test_other_spellings_of_the_same(odd, plain):
     np.testing.assert_array_equal(again.predict(X), expected.predict(X))
 
 
-@pytest.mark.parametrize("device", ["meta", "cuda:99", torch.device("meta"), "vulkan"], ids=str)
+@pytest.mark.parametrize(
+    "device",
+    [
+        *["meta", "cuda:99", torch.device("meta"), "vulkan"],
+        *(["cuda"] if not torch.cuda.is_available() else []),
+        *(["mps"] if not torch.backends.mps.is_available() else []),
+    ],
+    ids=str,
+)
 def test_absent_devices(device):
     for model in (regressor(device=device), classifier(device=device)):
         words = f"device='{device}' was requested but is not available here; available: 'cpu'"

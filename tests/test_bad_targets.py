@@ -128,6 +128,7 @@ BAD_CLASSES = {
     "date objects": (lambda: [date(2020, 1, 1)] * 8, ValueError, CONTINUOUS),
     "list cells": (lambda: objects([[1], [2, 3]] * 4), ValueError, "legacy multi-label|number"),
     "dict cells": (lambda: [{}] * 8, ValueError, CONTINUOUS),
+    "arrays": (lambda: objects(list(np.ones((8, 2)))), ValueError, "y"),
     "complex": (lambda: Y + 1j, ValueError, "complex128"),
     "complex object": (lambda: at(1j, object), ValueError, CONTINUOUS),
     "structured": (lambda: np.zeros(8, [("a", "f8")]), ValueError, "names no classes"),
