@@ -109,8 +109,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             X=X,
             y=X,  # what an autoencoder is to predict
             metadata=None if weight is None else {"sample_weight": weight},
-            values=X,
-            numbers={"X": X},
+            dtype=X.dtype,
+            numbers=lambda: {"X": X},
             content=MatrixContent(X),
             weight=weight,
             rows=rows,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
@@ -20,11 +19,12 @@ from ._losses import Loss
 from ._principal import moments
 from ._recurrent_objective import RecurrentObjective
 from ._sequence_prediction import run_network
-from ._sequence_rows import SequenceRows
+from ._sequence_rows import Counted, SequenceRows
 from ._sequences import Sequences, check_sequences
 from ._states import check_state
 from ._targets import Targets
 from ._validation import check_fits_dtype, check_memory, check_weights, to_tensor
+from ._warnings import warn_user
 from .networks import CELLS, POOLINGS, RecurrentNetwork
 
 
@@ -164,8 +164,8 @@ class BaseRecurrent(NeuralEstimator):
         return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
 
     @abstractmethod
-    def _loss(self, answers=None) -> Loss:
-        """The loss, for answers (`Counted`) to train on; without, the one of the last fit."""
+    def _loss(self, answers: Counted) -> Loss:
+        """The loss that the parameters stand for, on `answers`."""
 
     @abstractmethod
     def _output(self) -> tuple[int, str]:
@@ -199,7 +199,7 @@ class BaseRecurrent(NeuralEstimator):
         self, X, y, sample_weight=None, lengths=None, initial_state=None, *, reset, suffix=""
     ):
         sequences = check_sequences(self, X, lengths, reset=reset, name=f"X{suffix}")
-        if self.dtype == "float32":
+        if self.dtype == "float32" and sequences.steps.dtype == np.float64:
             check_fits_dtype(sequences.valid(), torch.float32, f"X{suffix}")
         targets = self._read_targets(y, sequences, reset=reset, name=f"y{suffix}")
         if sequences.steps.dtype == np.float32 or self.dtype == "float32":
@@ -214,10 +214,9 @@ class BaseRecurrent(NeuralEstimator):
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
         if reset:
-            self._fitted_with_lengths = lengths is not None and bool(
-                (sequences.lengths < sequences.lengths.max()).any()
-            )
-            self._flat = targets.flat
+            self._flat, self._fitted_with_lengths = targets.flat, False
+        if lengths is not None and not suffix and sequences.n_steps is not None:
+            self._fitted_with_lengths |= int(sequences.lengths.min()) < sequences.n_steps
 
         def rows(selections, device, dtype):
             values = targets.values
@@ -236,8 +235,8 @@ class BaseRecurrent(NeuralEstimator):
             X=X,
             y=y,
             metadata=metadata or None,
-            values=sequences.steps,
-            numbers={"X": sequences.steps, **self._told_of(targets)},
+            dtype=sequences.steps.dtype,
+            numbers=lambda: {"X": sequences.valid(), **self._told_of(targets)},
             content=JointContent(
                 tuple(parts if state is None else [*parts, MatrixContent(state)])
             ),
@@ -253,14 +252,13 @@ class BaseRecurrent(NeuralEstimator):
         return network.largest_product
 
     def _objective(self, rows, *, resume, batch_size, seed):
+        loss = self._loss(rows.answers)
         if resume:
             network = replace(self._network, dropout=float(self.dropout))
             units = ("x_mean", "x_scale", "y_mean", "y_scale")
             rows = rows.scaled(**{name: getattr(self.module_, name) for name in units})
-            loss = self._loss()
         else:
             network = self._network_for(self._channels)
-            loss = self._loss(rows.answers)
             rows = rows.scaled(**self._units(rows, loss, network))
         return RecurrentObjective(
             network,
@@ -294,46 +292,33 @@ class BaseRecurrent(NeuralEstimator):
             "n_outputs_": objective.rows.targets.X.shape[1],
             "state_size_": sum(network.state_widths),
             "_network": network,
-            "_fitted_loss": objective.loss,
         }
 
-    def _run_on(self, X, lengths, initial_state):
+    def _run_on(self, X, lengths, initial_state, return_state=False):
         """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
         check_is_fitted(self)
+        if return_state and self._network.bidirectional:
+            raise ValueError(
+                f"{type(self).__name__} has no state to give with bidirectional=True: one "
+                "direction begins at the end of a sequence."
+            )
         sequences = check_sequences(self, X, lengths, reset=False)
         dtype = np.dtype(str(self.module_.dtype).removeprefix("torch."))
         state = check_state(initial_state, sequences, self._network, dtype)
         if lengths is None and self._fitted_with_lengths and _looks_padded(sequences):
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} was fitted with lengths and is used without them, on "
                 "sequences some of which end in zeros: if these are padding, they are read as "
                 "steps. Pass lengths here too, or mark padding by NaN in all channels. (Without "
                 "metadata routing, cross_val_score passes lengths to fit and to nothing else.)",
-                UserWarning,
-                stacklevel=3,
             )
         output, ended = run_network(self._network, self.module_, sequences, state, self.device_)
         return sequences, output, ended
 
-    def _returned(self, answers: list, ended: np.ndarray, return_state: bool):
-        """The answers, and the state if it was asked for."""
-        if return_state:
-            if self._network.bidirectional:
-                raise ValueError(_no_state(self))
-            answers = [*answers, ended]
-        return answers[0] if len(answers) == 1 else tuple(answers)
-
 
 def _looks_padded(sequences: Sequences) -> bool:
-    """Whether some sequences of an array, and not all, end in zeros."""
+    """Whether some sequences of an array end in zeros, and none before the array does."""
     if sequences.n_steps is None or (sequences.lengths < sequences.n_steps).any():
         return False
     last = sequences.steps[sequences.starts + sequences.lengths - 1]
     return not last.any(axis=1).all()
-
-
-def _no_state(estimator) -> str:
-    return (
-        f"{type(estimator).__name__} has no state to give with bidirectional=True: one direction "
-        "begins at the end of a sequence."
-    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._solvers import SOLVERS
 from ._training import TrainingState
+from ._warnings import warn_user
 
 
 @contextmanager
@@ -80,7 +79,7 @@ class CallbackReporter:
         )
 
 
-def report_end(estimator, state: TrainingState, plateau, numbers: dict, incremental: bool) -> None:
+def report_end(estimator, state: TrainingState, plateau, numbers, incremental: bool) -> None:
     """Warn of, or with `verbose` print, how training ended.
 
     Parameters
@@ -89,28 +88,29 @@ def report_end(estimator, state: TrainingState, plateau, numbers: dict, incremen
     state : TrainingState
     plateau : Plateau or None
         The rule that might have ended it.
-    numbers : dict of ndarray
-        What may have been too large, by name.
+    numbers : callable
+        Gives arrays of what may have been too large, by name.
     incremental : bool
         Whether it was `partial_fit`.
     """
     reason = state.reason
     annealed = estimator.schedule == "cosine" and not SOLVERS[estimator.solver].full_batch
     if reason == "interrupted":
-        _warn("Training interrupted by user.", UserWarning)
+        warn_user("Training interrupted by user.", UserWarning)
     elif reason == "diverged":
+        numbers = numbers()
         largest = ", ".join(
-            f"largest absolute value of {name} {max(np.nanmax(x), -np.nanmin(x)):.3g}"
-            for name, x in numbers.items()  # NaN: beyond the end of a sequence
+            f"largest absolute value of {name} {max(x.max(), -x.min()):.3g}"
+            for name, x in numbers.items()
         )
-        _warn(
+        warn_user(
             f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
             f"{estimator.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
             f"the learning rate, or scale {' and '.join(numbers)}.",
             ConvergenceWarning,
         )
     elif reason == "worse":
-        _warn(
+        warn_user(
             f"Training with learning_rate={estimator.learning_rate:g} only made the loss worse: "
             f"{state.loss_curve[-1]:.3g} in the last epoch. The weights that it began with "
             "were kept, which are those of PCA unless this was a warm start. Lower the "
@@ -118,7 +118,7 @@ def report_end(estimator, state: TrainingState, plateau, numbers: dict, incremen
             ConvergenceWarning,
         )
     elif reason == "max_iter" and not (incremental or annealed) and plateau:
-        _warn(
+        warn_user(
             f"Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
             "converged yet.",
             ConvergenceWarning,
@@ -129,9 +129,3 @@ def report_end(estimator, state: TrainingState, plateau, numbers: dict, incremen
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
         )
-
-
-def _warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line that called `fit`."""
-    # above this: report_end, _run, _fit, fit, scikit-learn's wrapper of it, the caller
-    warnings.warn(message, category, stacklevel=7)

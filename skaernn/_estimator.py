@@ -55,10 +55,10 @@ class TrainingInput:
     ----------
     X, y, metadata
         As callbacks want them.
-    values : ndarray
-        Every number of X, whatever its shape.
-    numbers : dict of ndarray
-        X and what else may be too large for training, by name.
+    dtype : dtype
+        Of X.
+    numbers : callable
+        Gives every number of X, and of what else may be too large for training, by name.
     content : Content
     weight : ndarray of shape (n_samples,) or None
     rows : callable
@@ -68,8 +68,8 @@ class TrainingInput:
     X: Any
     y: Any
     metadata: dict | None
-    values: np.ndarray
-    numbers: dict[str, np.ndarray]
+    dtype: np.dtype
+    numbers: Callable[[], dict[str, np.ndarray]]
     content: Content
     weight: np.ndarray | None
     rows: Callable[[list[Selection], torch.device, torch.dtype], list[Source]]
@@ -174,7 +174,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if resume:
             self._check_continuable()
         data = self._read(**inputs, reset=not resume)
-        device, dtype = self._device_and_dtype(data.values)
+        device, dtype = self._device_and_dtype(data.dtype, resume=resume)
         product = 2 * self._largest_product(data, dtype, device)
         split = self.early_stopping and held_out_inputs is None
         seed = self._seed if resume and incremental else self._draw_seed()
@@ -189,7 +189,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         rows, *held_out = data.rows(selections, device, dtype)
         if held_out_inputs is not None:
             other = self._read(**held_out_inputs, reset=False, suffix="_val")
-            check_fits_dtype(other.values, dtype, "X_val")
+            check_fits_dtype(other.numbers()["X"], dtype, "X_val")
             held_out = other.rows(select(other.content, other.weight), device, dtype)
         batch_size = min(self._most_batch_rows(), len(rows))
         with (
@@ -203,10 +203,11 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 state.best_loss = validation.evaluate(state.theta)
             self._run(objective, validation, state, data, resume=resume, incremental=incremental)
 
-    def _device_and_dtype(self, X: np.ndarray) -> tuple[torch.device, torch.dtype]:
+    def _device_and_dtype(self, given: np.dtype, *, resume: bool):
+        """Where to compute, and in what: that of X, unless `dtype` or the network says else."""
         device = resolve_device(self.device)
-        dtype = _TORCH_DTYPES[self.dtype or X.dtype.name]
-        if device.type == "mps" and torch.float64 in (dtype, _TORCH_DTYPES[X.dtype.name]):
+        dtype = self.module_.dtype if resume else _TORCH_DTYPES[self.dtype or given.name]
+        if device.type == "mps" and torch.float64 in (dtype, _TORCH_DTYPES[given.name]):
             raise ValueError("device='mps' has no float64: pass X as float32.")
         return device, dtype
 

@@ -8,6 +8,16 @@ from ._sequence_prediction import run_network
 from ._sequences import Sequences
 
 
+def check_feeds_back(estimator) -> None:
+    """Refuse targets that cannot be the next inputs."""
+    n_channels = estimator._network.n_inputs
+    if estimator.n_outputs_ % n_channels:
+        raise ValueError(
+            f"forecast needs targets that are the next inputs, but y had {estimator.n_outputs_} "
+            f"outputs and a step has {n_channels} channels."
+        )
+
+
 def forecast(
     estimator, sequences: Sequences, output: np.ndarray, state: np.ndarray, n_steps: int
 ) -> np.ndarray:
@@ -22,11 +32,6 @@ def forecast(
     n_steps : int
     """
     network, n_channels = estimator._network, sequences.n_channels
-    if estimator.n_outputs_ % n_channels:
-        raise ValueError(
-            f"forecast needs targets that are the next inputs, but y had {estimator.n_outputs_} "
-            f"outputs and a step has {n_channels} channels."
-        )
     found: list[np.ndarray] = []
     while sum(block.shape[1] for block in found) < n_steps:
         if found:

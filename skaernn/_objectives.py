@@ -12,7 +12,7 @@ from torch import Tensor
 from ._device import precise
 from .networks import mix
 
-_KEPT = 8  # workspaces
+_MOST_KEPT = 8  # workspaces, and fewer if they are large
 
 
 class Batch(NamedTuple):
@@ -162,6 +162,7 @@ class RowsObjective(ABC):
         self._everything = rows.sorted(everything) if self._one_batch else everything
         self._workspaces: dict[Hashable, tuple[Hashable, Workspace]] = {}
         self._evaluated: Tensor | None = None
+        self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
         self._part_grad: Tensor | None = None
 
     @abstractmethod
@@ -221,10 +222,19 @@ class RowsObjective(ABC):
             self._evaluated = torch.empty_like(theta)
         self._evaluated.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
-        everything = rows.sorted(Batch(rows.index, rows.weight, None, 0))
-        for part in everything.split(self.most_evaluated):
+        if n_rows is not None or self._parts is None:
+            everything = rows.sorted(Batch(rows.index, rows.weight, None, 0))
+            parts = everything.split(self.most_evaluated), rows.total_weight()
+            self._parts = parts if n_rows is None else self._parts
+        else:
+            parts = self._parts
+        for part in parts[0]:
             total += self._workspace(self._evaluated, None, part).value(part)[:, 0]
-        return total.item() / rows.total_weight()
+        return total.item() / parts[1]
+
+    def share(self, shape: Hashable) -> float:
+        """How much a workspace for a shape takes of the memory that there is for all."""
+        return 0.0
 
     def place(self, shape: Hashable) -> Hashable:
         """Where a workspace for a shape is kept; another shape there takes its place."""
@@ -235,8 +245,11 @@ class RowsObjective(ABC):
         key = (id(theta), id(grad), self.place(shape))  # a workspace keeps both alive
         of_shape, found = self._workspaces.pop(key, (None, None))
         if of_shape != shape:
-            while len(self._workspaces) >= _KEPT:  # the one not used for longest
-                del self._workspaces[next(iter(self._workspaces))]
+            share = self.share(shape)
+            kept = [self.share(other) for other, _ in self._workspaces.values()]
+            while kept and (len(kept) >= _MOST_KEPT or sum(kept) + share > 1):
+                del self._workspaces[next(iter(self._workspaces))]  # not used for longest
+                del kept[0]
             found = self.workspace(theta, grad, shape, noisy=grad is not None)
         self._workspaces[key] = shape, found
         return found

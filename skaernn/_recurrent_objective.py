@@ -14,7 +14,7 @@ from ._sequence_rows import SequenceRows
 from ._target_losses import before
 from .networks import Bound, Packing, RecurrentModule, RecurrentNetwork, RecurrentPasses
 
-_MOST_TRAINED = 1 << 25  # numbers in the states of all steps that go through the network at once
+_MOST_TRAINED = 1 << 24  # numbers in the states of all steps that go through the network at once
 _MOST_EVALUATED = 1 << 22
 
 
@@ -66,7 +66,8 @@ class RecurrentObjective(RowsObjective):
         self._loaded = rows.loaded()
         self._bound: dict[tuple[int, int], Bound] = {}  # by theta and grad, which they keep
         longest = rows.n_steps or int(rows.lengths[rows.index].max())
-        width = longest * network.n_hidden * network.n_layers
+        self._width = network.n_hidden * network.n_layers
+        width = longest * self._width
         self.most_rows = max(1, _MOST_TRAINED // width)
         self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
 
@@ -98,6 +99,10 @@ class RecurrentObjective(RowsObjective):
     def shape(self, batch: Batch) -> Packing:
         """See `RowsObjective`."""
         return self.rows.packing(batch)
+
+    def share(self, shape: Packing) -> float:
+        """See `RowsObjective`."""
+        return shape.size * self._width / _MOST_TRAINED
 
     def place(self, shape: Packing):
         """One for all batches of unequal lengths, whose workspaces share memory."""

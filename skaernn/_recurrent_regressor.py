@@ -148,7 +148,7 @@ class RNNSequenceRegressor(SequenceRegressionMixin, BaseRecurrent):
     n_features_in_ : int
         Columns of a 2-D X, else channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if X was 2-D and had names that are all strings.
+        Names of the features, or of the channels of a list of frames, if all are strings.
     device_ : torch.device
         Where the module is.
 
@@ -164,10 +164,10 @@ class RNNSequenceRegressor(SequenceRegressionMixin, BaseRecurrent):
     length from step to step; the forget gates of "lstm" start with bias 1 (Gers et al. 2000;
     Jozefowicz et al. 2015) [6]_, so that it remembers before it has learnt to; the gradient is
     clipped to `max_grad_norm`. Input weights start after Glorot & Bengio (2010), the output layer
-    at zero: training begins at the best constant prediction.
+    at zero: training begins at the mean of the targets, or at the shares of the classes.
 
-    What a sequence is told does not depend on padding, on the sequences beside it, or on whether
-    it came in one piece: ``predict(X[:, :t], return_state=True)`` and then
+    The answer to a sequence does not depend on padding, on the sequences beside it, or on whether
+    it came in one piece: of a 3-D X, ``predict(X[:, :t], return_state=True)`` and then
     ``predict(X[:, t:], initial_state=state)`` give the bits of ``predict(X)``. States are in
     network units; a state of zeros is a beginning.
 

@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from ._class_weight import class_weights
 from ._compat import fit_context
 from ._estimator import NeuralEstimator, fitting
+from ._sequence_prediction import returned
 from ._sequence_scores import accuracy_of
 from ._target_losses import CrossEntropy
 from ._targets import as_targets, check_labels, classes_of, indices_of
@@ -45,6 +46,11 @@ class SequenceClassificationMixin(ClassifierMixin):
 
     def _check_classes(self, classes) -> np.ndarray:
         """All classes, at the first call of `partial_fit` and later ones."""
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, which never sees all "
+                "of y at once. Pass the weights as a dict."
+            )
         if not hasattr(self, "module_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -72,9 +78,7 @@ class SequenceClassificationMixin(ClassifierMixin):
     def _output(self):
         return len(self.classes_), "softmax"
 
-    def _loss(self, answers=None):
-        if answers is None:
-            return self._fitted_loss
+    def _loss(self, answers):
         return CrossEntropy(*class_weights(self.class_weight, self.classes_, answers))
 
     def predict_proba(self, X, *, lengths=None, initial_state=None, return_state=False):
@@ -119,11 +123,11 @@ class SequenceClassificationMixin(ClassifierMixin):
             return self._probabilities(X, lengths, initial_state, return_state, np.log)
 
     def _probabilities(self, X, lengths, initial_state, return_state, function):
-        sequences, output, ended = self._run_on(X, lengths, initial_state)
+        sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
         output = function(output)
         if self._network.pooling is None:
             output = sequences.answer(output, flat=False)
-        return self._returned([output], ended, return_state)
+        return returned([output], ended, return_state)
 
     def predict(self, X, *, lengths=None, initial_state=None, return_state=False):
         """The most probable class for the sequences of X.
@@ -141,7 +145,7 @@ class SequenceClassificationMixin(ClassifierMixin):
         state : ndarray of shape (n_samples, state_size_)
             If `return_state`.
         """
-        sequences, output, ended = self._run_on(X, lengths, initial_state)
+        sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
         answer = output.argmax(axis=1)
         if self._network.pooling is None:
             answer = sequences.answer(answer[:, None], flat=True)
@@ -149,7 +153,7 @@ class SequenceClassificationMixin(ClassifierMixin):
             answer[:] = [self.classes_[part] for part in answer]
         else:
             answer = self.classes_[answer]
-        return self._returned([answer], ended, return_state)
+        return returned([answer], ended, return_state)
 
     def score(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
         """Share of right predictions.

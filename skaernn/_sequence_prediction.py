@@ -71,3 +71,9 @@ def run_network(
             place = np.repeat(begins[group], sequences.lengths[group]) + t if per_step else group
             output[place] = result.cpu().numpy()
     return output, ended.numpy()
+
+
+def returned(answers: list, ended: np.ndarray, return_state: bool):
+    """The answers, and the states if they were asked for."""
+    answers = [*answers, ended] if return_state else answers
+    return answers[0] if len(answers) == 1 else tuple(answers)

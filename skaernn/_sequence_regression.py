@@ -6,10 +6,12 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
-from ._forecast import forecast
+from ._forecast import check_feeds_back, forecast
+from ._sequence_prediction import returned
 from ._sequence_scores import r2_of
-from ._target_losses import TARGET_LOSSES, Gaussian, loss_named
+from ._target_losses import TARGET_LOSSES, loss_named
 from ._targets import check_numbers
 
 
@@ -54,7 +56,7 @@ class SequenceRegressionMixin(RegressorMixin):
         activation = loss.output_activation if loss.fixed_output else self.output_activation
         return self.n_outputs_ * loss.outputs_per_target, activation
 
-    def _loss(self, answers=None):
+    def _loss(self, answers):
         return loss_named(self.loss, float(self.quantile))
 
     def predict(
@@ -85,16 +87,17 @@ class SequenceRegressionMixin(RegressorMixin):
         state : ndarray of shape (n_samples, state_size_)
             If `return_state`.
         """
-        sequences, output, ended = self._run_on(X, lengths, initial_state)
-        if return_std and not isinstance(self._fitted_loss, Gaussian):
+        check_is_fitted(self)
+        if return_std and self._network.output_activation != "mean_and_deviation":
             raise ValueError(
                 "return_std=True needs a fit with loss='gaussian', which predicts standard "
                 f"deviations; this one was with {self._fitted_with['loss']!r}."
             )
+        sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
         k = self.n_outputs_
         columns = [output[:, :k], output[:, k:]] if return_std else [output[:, :k]]
         answers = [self._answer(sequences, values) for values in columns]
-        return self._returned(answers, ended, return_state)
+        return returned(answers, ended, return_state)
 
     def _answer(self, sequences, values: np.ndarray) -> np.ndarray:
         if self._network.pooling is None:
@@ -122,6 +125,7 @@ class SequenceRegressionMixin(RegressorMixin):
         if not isinstance(n_steps, Integral) or n_steps is True or n_steps < 1:
             raise ValueError(f"n_steps must be a positive int, got {n_steps!r}.")
         sequences, output, ended = self._run_on(X, lengths, initial_state)
+        check_feeds_back(self)
         output = output[:, : self.n_outputs_]
         return forecast(self, sequences, output, ended, int(n_steps))
 

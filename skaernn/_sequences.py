@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Number
 
@@ -20,6 +19,7 @@ from ._validation import (
     to_array_like,
     too_large_refused,
 )
+from ._warnings import warn_user
 
 _SCALARS = (Number, np.generic, str, bytes)
 
@@ -62,7 +62,7 @@ class Sequences:
 
     def valid(self) -> np.ndarray:
         """Every number that belongs to a sequence."""
-        if int(self.lengths.sum()) == len(self.steps):
+        if self.n_steps is None or int(self.lengths.min()) == self.n_steps:
             return self.steps
         return self.steps[self.content.positions(np.arange(len(self)))[0]]
 
@@ -125,8 +125,8 @@ def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X")
         else:
             return _from_rows(estimator, X, lengths, reset, name)
     _check_channels(estimator, found, reset, name)
-    if not reset:
-        check_fits_network(found.valid(), estimator, name)
+    if not reset and found.steps.dtype == np.float64:
+        check_fits_network(found.valid, estimator, name)
     return found
 
 
@@ -158,7 +158,9 @@ def _shape(item) -> tuple:
 
 
 def _from_list(estimator, items: list, reset: bool, name: str) -> Sequences:
-    arrays = [_one_sequence(estimator, item, f"{name}[{i}]") for i, item in enumerate(items)]
+    arrays = [
+        _one_sequence(estimator, item, reset, f"{name}[{i}]") for i, item in enumerate(items)
+    ]
     _check_names(estimator, items, reset, name)
     widths = [array.shape[1] for array in arrays]
     for i, width in enumerate(widths):
@@ -189,7 +191,7 @@ def _check_names(estimator, items: list, reset: bool, name: str) -> None:
         check_feature_names(estimator, items[0], reset=reset)
 
 
-def _one_sequence(estimator, item, name: str) -> np.ndarray:
+def _one_sequence(estimator, item, reset: bool, name: str) -> np.ndarray:
     """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
     if type(item) is not np.ndarray or item.dtype not in FLOATS:
         item = to_array_like(item, name)
@@ -205,7 +207,7 @@ def _one_sequence(estimator, item, name: str) -> np.ndarray:
                 input_name=name,
             )
     if item.ndim == 1 and len(item):
-        item = _as_rows(item[None], int(estimator.n_channels), name)[0]
+        item = _as_rows(item[None], _channels_of_rows(estimator, reset, name), name)[0]
     if item.ndim not in (1, 2):
         raise ValueError(
             f"{name} has {item.ndim} dimensions; expected 2D: a sequence is an array of shape "
@@ -229,27 +231,37 @@ def _as_rows(X: np.ndarray, n_channels: int, name: str) -> np.ndarray:
     return X.reshape(len(X), X.shape[1] // n_channels, n_channels)
 
 
-def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
-    """A 2-D X: a row is a sequence, its columns are features with names."""
+def _channels_of_rows(estimator, reset: bool, name: str) -> int:
+    """What `n_channels` says, or said in `fit`, of rows of numbers."""
     if reset:
-        estimator._fitted_on_rows, estimator._channels = True, int(estimator.n_channels)
-    only_channels = not estimator._fitted_on_rows  # are known
-    if only_channels and estimator.n_channels != estimator._channels:
+        return int(estimator.n_channels)
+    if not estimator._fitted_on_rows and estimator.n_channels != estimator._channels:
         raise ValueError(
             f"A 2-D {name} has n_channels={estimator.n_channels!r} channels a step, but "
             f"{type(estimator).__name__} is expecting {estimator._channels}: set n_channels, or, "
             f"for one sequence of shape (n_steps, n_channels), pass {name}[None]."
         )
-    X = check_rows(estimator, X, reset=reset, name=name, any_width=only_channels)
-    X = _as_rows(X, estimator._channels, name)
+    return estimator._channels
+
+
+def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
+    """A 2-D X: a row is a sequence, its columns are features with names."""
+    n_channels = _channels_of_rows(estimator, reset, name)
+    if reset:
+        estimator._fitted_on_rows, estimator._channels = True, n_channels
+    only_channels = not estimator._fitted_on_rows  # are known
+    finite = lengths is None
+    X = check_rows(estimator, X, reset=reset, name=name, any_width=only_channels, finite=finite)
+    X = _as_rows(X, n_channels, name)
     if only_channels and X.shape[1] == 1:
-        warnings.warn(
+        warn_user(
             f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
-            f"(n_steps, n_channels), pass {name}[None].",
-            UserWarning,
-            stacklevel=5,
+            f"(n_steps, n_channels), pass {name}[None]."
         )
-    return _as_steps(X, _check_lengths(lengths, *X.shape[:2], name))
+    found = _as_steps(X, _check_lengths(lengths, *X.shape[:2], name))
+    if not finite:
+        _check_finite(found.valid(), found, name)
+    return found
 
 
 def _from_array(X, lengths, name: str) -> Sequences:
@@ -266,7 +278,7 @@ def _from_array(X, lengths, name: str) -> Sequences:
         lengths = _lengths_by_nan(X, name)
     lengths = _check_lengths(lengths, *X.shape[:2], name)
     found = _as_steps(X, lengths)
-    _check_finite(X if int(lengths.min()) == X.shape[1] else found.valid(), found, name)
+    _check_finite(found.valid(), found, name)
     return found
 
 
@@ -274,10 +286,12 @@ def _as_steps(X: np.ndarray, lengths: np.ndarray) -> Sequences:
     """(n, T, C) as steps; overlapping windows of one series stay the series."""
     n, n_steps, n_channels = X.shape
     row, step, channel = X.strides
-    if channel == X.itemsize and step == n_channels * X.itemsize and row > 0 and not row % step:
-        hop = row // step
+    one_behind_the_other = step == n_channels * X.itemsize
+    one_behind_the_other &= n_channels == 1 or channel == X.itemsize
+    hop = row // step if one_behind_the_other and not row % step else 0
+    if 0 < hop <= n_steps:
         steps = np.lib.stride_tricks.as_strided(
-            X, ((n - 1) * hop + n_steps, n_channels), (step, channel), writeable=False
+            X, ((n - 1) * hop + n_steps, n_channels), (step, X.itemsize), writeable=False
         )
     else:
         hop, steps = n_steps, X.reshape(n * n_steps, n_channels)
@@ -315,6 +329,8 @@ def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarr
             f"sequence of {name}."
         )
     whole = values.dtype.kind in "iu"
+    if whole and values.min() >= 1 and values.max() <= n_steps:
+        return values.astype(np.int64)
     for i, value in enumerate(values.tolist()):
         if isinstance(value, bool) or not (whole or isinstance(value, Integral)):
             raise ValueError(f"lengths[{i}] is {value!r}; lengths must be whole numbers of steps.")
@@ -331,7 +347,8 @@ def _check_finite(values: np.ndarray, found: Sequences, name: str) -> None:
         with too_large_refused(name):
             assert_all_finite(values, input_name=name)
     except ValueError as error:
-        bad = ~np.isfinite(values.reshape(-1, found.n_channels)).all(axis=1)
+        where = found.content.positions(np.arange(len(found)))[0]
+        bad = ~np.isfinite(found.steps[where]).all(axis=1)
         row, t = (places[int(np.argmax(bad))] for places in found.places())
         advice = " NaN marks steps that are not there only in all channels, up to the last step."
         raise ValueError(

@@ -33,7 +33,7 @@ def check_state(
             f"{name} has no meaning with bidirectional=True: one direction begins at the end of "
             "a sequence."
         )
-    if isinstance(state, (tuple, list)) and len({np.ndim(part) for part in state}) > 1:
+    if isinstance(state, (tuple, list)) and len({getattr(part, "ndim", 1) for part in state}) > 1:
         raise ValueError(
             f"{name} is a {type(state).__name__} of several things; of what predict(..., "
             "return_state=True) gives, pass the last, which is the state."

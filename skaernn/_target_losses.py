@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -54,8 +53,7 @@ class Quantile(Loss):
 class Gaussian(Loss):
     """log s + (y - m)^2 / 2 s^2 for a predicted mean m and deviation s (Nix & Weigend 1994).
 
-    s is softplus of the second half of the output, plus a floor: nothing is known better than to
-    a thousandth of the targets' own deviation.
+    s is softplus of the second half of the output, plus a floor of a thousandth of a scaled unit.
     """
 
     output_activation = "mean_and_deviation"
@@ -101,7 +99,10 @@ class CrossEntropy(Loss):
     default_scaling = None
 
     def link(self, mean, deviation):
-        return mean.new_tensor([math.log(max(share, 1e-3)) for share in self.priors])
+        shares = mean.new_tensor(self.priors)
+        if self.class_weight is not None:
+            shares *= mean.new_tensor(self.class_weight)
+        return shares.clamp_min(1e-3).log()
 
     def value_and_gradient(self, output, target, weight, gradient, value):
         logs = functional.log_softmax(output, dim=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Number
 
@@ -75,7 +75,13 @@ class Device(Constraint):
 
 
 def check_rows(
-    estimator, X, *, reset: bool, name: str = "X", any_width: bool = False
+    estimator,
+    X,
+    *,
+    reset: bool,
+    name: str = "X",
+    any_width: bool = False,
+    finite: bool = True,
 ) -> np.ndarray:
     """X as a finite float array of shape (n_samples, n_features); copied only to convert it.
 
@@ -90,6 +96,8 @@ def check_rows(
         What messages call X.
     any_width : bool
         Whether the number and names of features are nobody's concern.
+    finite : bool
+        Whether all numbers must be. If not, nor are they compared with what the network can hold.
 
     Raises
     ------
@@ -102,11 +110,17 @@ def check_rows(
     if not any_width:
         check_feature_names(estimator, X, reset=reset)
     with too_large_refused(name):
-        rows = check_array(X, dtype=_floats(X), estimator=estimator, input_name=name)
+        rows = check_array(
+            X,
+            dtype=_floats(X),
+            ensure_all_finite=finite,
+            estimator=estimator,
+            input_name=name,
+        )
     if not any_width:
         check_n_features(estimator, rows, reset=reset)
-    if not reset:
-        check_fits_network(rows, estimator, name)
+    if not reset and finite:
+        check_fits_network(lambda: rows, estimator, name)
     return rows
 
 
@@ -121,7 +135,7 @@ def check_codes(estimator, X) -> np.ndarray:
             f"X has {codes.shape[1]} columns, but inverse_transform of "
             f"{type(estimator).__name__} expected {expected} components."
         )
-    check_fits_network(codes, estimator, "X")
+    check_fits_network(lambda: codes, estimator, "X")
     return codes
 
 
@@ -216,10 +230,11 @@ def check_fits_dtype(X: np.ndarray, dtype: torch.dtype, name: str = "X") -> None
         raise ValueError(f"Input {name} contains a value too large for dtype('float32').")
 
 
-def check_fits_network(X: np.ndarray, estimator, name: str) -> None:
+def check_fits_network(numbers: Callable[[], np.ndarray], estimator, name: str) -> None:
     """As above, for the network that is there; validation rows of a first fit come before it."""
-    if hasattr(estimator, "module_"):
-        check_fits_dtype(X, next(estimator.module_.parameters()).dtype, name)
+    dtype = estimator.module_.dtype if hasattr(estimator, "module_") else torch.float64
+    if dtype == torch.float32:
+        check_fits_dtype(numbers(), dtype, name)
 
 
 def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes, advice: str) -> None:

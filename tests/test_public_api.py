@@ -27,7 +27,7 @@ OPTIONAL = {"matplotlib", "rich"}
 # Who may import whom: a file imports from lower floors only.
 FLOORS = [
     {"networks"},
-    {"_losses", "_device", "_content", "_compat"},
+    {"_losses", "_device", "_content", "_compat", "_warnings"},
     {"_rows", "_target_losses"},
     {"_sequence_rows"},
     {"_training", "_principal", "_chunks", "_class_weight"},
