@@ -112,7 +112,7 @@ class RNNSequenceClassifier(SequenceClassificationMixin, BaseRecurrent):
         Width of a state: ``hidden_size`` for each layer (twice that for "lstm"), then the sums
         of the pooling, if it has any.
     classes_ : ndarray of shape (n_classes,)
-        The classes, sorted.
+        The classes, sorted; one that only sequences of weight 0 have is one of them.
     n_outputs_ : int
         1: the class of a sequence, or of a step.
     n_iter_ : int

@@ -103,6 +103,9 @@ def _check_uniform(labels, name: str) -> None:
     """Refuse labels that are names here and numbers there, or missing."""
     if hasattr(labels, "dtype") and not holds_objects(labels):
         return
+    for label in labels:
+        if isinstance(label, (list, tuple, set, dict, np.ndarray)):
+            raise ValueError(f"{name} contains a {type(label).__name__} where a class should be.")
     kinds = {"text" if isinstance(label, (str, bytes)) else "number" for label in labels}
     if len(kinds) > 1 or any(_is_missing(label) for label in labels):
         raise ValueError(f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}.")
