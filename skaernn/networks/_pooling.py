@@ -18,7 +18,7 @@ Blocks = dict[str, Tensor]
 Accumulators = tuple[Tensor, ...]
 
 
-class PoolingPass:
+class PoolingPass(ABC):
     """Passes of one pooling over batches of one packing.
 
     Parameters
@@ -53,9 +53,11 @@ class PoolingPass:
         h: Tensor,
         x: Tensor,
         delta: Tensor | None,
-        n_directions: int = 1,
+        n_directions: int,
     ):
         self._packing, self._h, self._x, self._delta = packing, h, x, delta
+        self._n_directions = n_directions
+        self.initial: Accumulators = ()
         self._query = blocks.get("query")
         self._d_query = None if grads is None else grads.get("query")
         self._width = h.shape[1]
@@ -63,21 +65,52 @@ class PoolingPass:
         width = h.shape[1] + x.shape[1]
         self.out = h.new_ones(n, width + 1)
         self.d_out = None if delta is None else h.new_empty(n, width)
-        self._sum = self.out[:, :-1]
+        self._pooled = self.out[:, :-1]
+        self._prepare()
 
-    initial: Accumulators = ()
+    def _prepare(self) -> None:  # noqa: B027 - not all need anything
+        """Make what else is needed, once."""
 
+    @abstractmethod
     def forward(self) -> None:
         """From `h` and `x` to `out`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self) -> None:
         """From `d_out` to the gradient with respect to `h`, and of the parameters."""
-        raise NotImplementedError
 
     def _both(self) -> Tensor:
         """[h | x] of all steps (S, H + C)."""
         return torch.cat([self._h, self._x], dim=1)
+
+    def _sum(self, steps: Tensor) -> Tensor:
+        """Sums (B, F) of `steps` (S, F) over each sequence."""
+        sizes, n_rows = self._packing.batch_sizes, self._packing.n_rows
+        if self._packing.is_uniform:
+            return steps.view(len(sizes), n_rows, -1).sum(0)
+        total = steps.new_zeros(n_rows, steps.shape[1])
+        for step in self._packing.steps(steps):
+            total[: len(step)].add_(step)
+        return total
+
+    def _largest(self, steps: Tensor) -> Tensor:
+        """Largest values (B, F) of `steps` (S, F) over each sequence."""
+        sizes, n_rows = self._packing.batch_sizes, self._packing.n_rows
+        if self._packing.is_uniform:
+            return steps.view(len(sizes), n_rows, -1).amax(0)
+        largest = steps[:n_rows].clone()
+        for step in self._packing.steps(steps)[1:]:
+            rows = largest[: len(step)]
+            torch.maximum(rows, step, out=rows)
+        return largest
+
+    def _spread(self, rows: Tensor) -> Tensor:
+        """What each sequence has (B, F), for each of its steps (S, F)."""
+        if self._packing.is_uniform:
+            return rows.expand(self._packing.n_steps, *rows.shape).reshape(-1, rows.shape[1])
+        if not hasattr(self, "_row"):
+            self._row = self._packing.positions(rows.device)[0]
+        return rows.index_select(0, self._row)
 
 
 class _EveryStepPass(PoolingPass):
@@ -94,15 +127,13 @@ class _EveryStepPass(PoolingPass):
 class _LastPass(PoolingPass):
     """The last step of each direction, which for the second one is the first."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        n_directions = arguments[-1]
-        last = self._packing.last(self._h.device)
+    def _prepare(self):
+        last, n = self._packing.last(self._h.device), self._n_directions
         first = torch.arange(len(last), device=last.device)
         self._last = last
         self._ends = [
-            (where, slice(i * self._width // n_directions, (i + 1) * self._width // n_directions))
-            for i, where in enumerate((last, first)[:n_directions])
+            (where, slice(i * self._width // n, (i + 1) * self._width // n))
+            for i, where in enumerate((last, first)[:n])
         ]
 
     def forward(self):
@@ -117,87 +148,61 @@ class _LastPass(PoolingPass):
 
 
 class _MeanPass(PoolingPass):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.initial = torch.zeros_like(self._sum), torch.zeros_like(self.out[:, :1])
-        self._row = self._packing.positions(self._h.device)[0]
+    def _prepare(self):
+        self.initial = torch.zeros_like(self._pooled), torch.zeros_like(self.out[:, :1])
         self._lengths = self._packing.lengths(self._h.device)[:, None]
 
     def forward(self):
         total, count = self.initial
-        self._sum.copy_(total)
-        for step, rows in zip(self._packing.steps(self._both()), self._running(), strict=True):
-            rows.add_(step)
         self._count = count + self._lengths
-        self._sum.div_(self._count)
+        torch.div(total + self._sum(self._both()), self._count, out=self._pooled)
 
     def backward(self):
-        share = self.d_out[:, : self._width] / self._count
-        self._delta.copy_(share.index_select(0, self._row))
-
-    def _running(self):
-        """The part of the sums that each step adds to."""
-        return [self._sum[:n] for n in self._packing.batch_sizes]
+        self._delta.copy_(self._spread(self.d_out[:, : self._width] / self._count))
 
 
 class _MaxPass(PoolingPass):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.initial = torch.zeros_like(self._sum), torch.zeros_like(self.out[:, :1])
-        self._row = self._packing.positions(self._h.device)[0]
+    def _prepare(self):
+        self.initial = torch.zeros_like(self._pooled), torch.zeros_like(self.out[:, :1])
 
     def forward(self):
         largest, count = self.initial
-        self._sum.copy_(torch.where(count > 0, largest, -torch.inf))
-        for step in self._packing.steps(self._both()):
-            rows = self._sum[: len(step)]
-            torch.maximum(rows, step, out=rows)
+        largest = torch.where(count > 0, largest, -torch.inf)
+        torch.maximum(largest, self._largest(self._both()), out=self._pooled)
 
     def backward(self):
         """Shared by the steps that are as large; those before a cut have their share as well."""
         largest, count = self.initial
-        pooled, d_pooled = self._sum[:, : self._width], self.d_out[:, : self._width]
-        reached = (self._h == pooled.index_select(0, self._row)).to(self._h.dtype)
-        before = largest[:, : self._width]
-        ties = ((count > 0) & (before == pooled)).to(self._h.dtype)
-        for step in self._packing.steps(reached):
-            ties[: len(step)].add_(step)
-        share = (d_pooled / ties).index_select(0, self._row)
-        torch.mul(reached, share, out=self._delta)
+        pooled, d_pooled = self._pooled[:, : self._width], self.d_out[:, : self._width]
+        reached = (self._h == self._spread(pooled)).to(self._h.dtype)
+        before = (count > 0) & (largest[:, : self._width] == pooled)
+        ties = self._sum(reached) + before
+        torch.mul(reached, self._spread(d_pooled / ties), out=self._delta)
 
 
 class _AttentionPass(PoolingPass):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def _prepare(self):
         one = torch.zeros_like(self.out[:, :1])
-        self.initial = torch.zeros_like(self._sum), one, one.clone()
-        self._row = self._packing.positions(self._h.device)[0]
+        self.initial = torch.zeros_like(self._pooled), one, one.clone()
 
     def forward(self):
         total, normaliser, largest = self.initial
-        score, both = self._h @ self._query, self._both()
-        top = torch.where(normaliser > 0, largest, -torch.inf)
-        for step in self._packing.steps(score):
-            rows = top[: len(step)]
-            torch.maximum(rows, step, out=rows)
-        self._attention = (score - top.index_select(0, self._row)).exp_()
-        kept = torch.where(normaliser > 0, (largest - top).exp(), 0)
-        normaliser = kept * normaliser
-        torch.mul(kept, total, out=self._sum)
-        steps = zip(self._packing.steps(both), self._packing.steps(self._attention), strict=True)
-        for step, attention in steps:
-            self._sum[: len(step)].addcmul_(step, attention)
-            normaliser[: len(step)].add_(attention)
-        self._sum.div_(normaliser)
-        self._attention.div_(normaliser.index_select(0, self._row))
-        self._steps = both
+        score, self._steps = self._h @ self._query, self._both()
+        begun = normaliser > 0
+        top = torch.maximum(torch.where(begun, largest, -torch.inf), self._largest(score))
+        kept = torch.where(begun, (largest - top).exp(), 0)
+        attention = (score - self._spread(top)).exp_()
+        normaliser = kept * normaliser + self._sum(attention)
+        total = kept * total + self._sum(self._steps * attention)
+        torch.div(total, normaliser, out=self._pooled)
+        self._attention = attention.div_(self._spread(normaliser))
 
     def backward(self):
         """Of softmax: a (u . d - mean over steps of it) for score, a d for what is summed."""
-        d_steps = self.d_out.index_select(0, self._row)
+        d_steps = self._spread(self.d_out)
         gain = (self._steps * d_steps).sum(1, keepdim=True)
-        mean_gain = (self._sum * self.d_out).sum(1, keepdim=True)
-        d_score = self._attention * (gain - mean_gain.index_select(0, self._row))
+        mean_gain = (self._pooled * self.d_out).sum(1, keepdim=True)
+        d_score = self._attention * (gain - self._spread(mean_gain))
         torch.mm(self._h.mT, d_score, out=self._d_query)
         torch.mul(d_steps[:, : self._width], self._attention, out=self._delta)
         self._delta.addmm_(d_score, self._query.mT)

@@ -12,8 +12,6 @@ from torch import Tensor
 from ._recurrent import RecurrentNetwork
 from ._recurrent_module import OUTPUTS, RecurrentModule
 
-_BLOCK = 256  # steps at a time, where all of them are not needed at once
-
 
 class Stepper:
     """A fitted network on groups of R sequences, longest first.
@@ -58,23 +56,17 @@ class Stepper:
         n_cell_states = len(parts) - len(network.pool.widths(network.n_pooled))
         states, pooled = parts[:n_cell_states], tuple(parts[n_cell_states:])
         outputs, result = [], None
-        size = len(x) if network.bidirectional else _BLOCK
-        for start in range(0, len(x), size):
-            block = x[start : start + size]
-            left = (lengths - start).clamp(0, len(block))
-            t = torch.arange(len(block), device=x.device)[:, None]
-            alive = (left > t).sum(1).tolist()
-            h = self._layers(block, left, alive, states)
-            for h_t, x_t, n_alive in zip(h, block, alive, strict=True):
-                u = torch.cat([h_t, x_t], dim=1) if network.input_skip else h_t
-                after = network.pool.update(pooled, u, self._pool_blocks)
-                pooled = tuple(map(_kept, after, pooled, [n_alive] * len(after)))
-                if network.pooling is None:
-                    outputs.append(self._output(u))
-                elif network.pooling == "last":
-                    result = u if result is None else _kept(u, result, n_alive)
-                else:
-                    result = u
+        t = torch.arange(len(x), device=x.device)[:, None]
+        alive = (lengths > t).sum(1).tolist()
+        h = self._layers(x, lengths, alive, states)
+        for h_t, x_t, n_alive in zip(h, x, alive, strict=True):
+            u = torch.cat([h_t, x_t], dim=1) if network.input_skip else h_t
+            after = network.pool.update(pooled, u, self._pool_blocks)
+            pooled = tuple(map(_kept, after, pooled, [n_alive] * len(after)))
+            if network.pooling is None:
+                outputs.append(self._output(u))
+            else:
+                result = u if result is None else _kept(u, result, n_alive)
         ended = torch.cat([*states, *pooled], dim=1)
         if network.pooling is None:
             return torch.stack(outputs), ended
