@@ -91,9 +91,7 @@ def _run_block(
     ended: np.ndarray,
     size: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the network answers, and which row of the block and which step of its sequence each
-    step is; brings `ended` up to date.
-    """
+    """What the network answers, and of which row of the block and which step; updates `ended`."""
     rows, n = block.rows, len(block.rows)
     device = module.output.weight.device
     row = np.repeat(np.arange(n), block.lengths)
