@@ -190,7 +190,7 @@ CAUGHT = [
     ("GivesStateOfBothWays", "state_refused_in_both_directions"),
     ("LosesWeightsInPickle", "pickle pickle_in_mid_stream"),
     ("KeepsStatesItself", "pickle_in_mid_stream clone_in_mid_stream"),
-    ("SharesWeights", "padding_amount_in_fit clone"),
+    ("SharesWeights", "clone"),
     ("IsItsClone", "clone"),
     ("ClonesFitted", "clone"),
     ("AcceptsNothing", "zero_length_in_list zero_length_in_lengths zero_length_by_nan"),

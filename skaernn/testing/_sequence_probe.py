@@ -218,6 +218,16 @@ class Probe:
         return self.fit(self.X, with_lengths())
 
     @cached_property
+    def padded_expected(self) -> dict:
+        """What `padded_model` answers to a list."""
+        return self.answers(self.padded_model, self.X)
+
+    @cached_property
+    def twin(self):
+        """Another estimator, fitted on what `model` was."""
+        return self.fit(self.X)
+
+    @cached_property
     def nan_model(self):
         """Fitted on what `model` was, padded with NaN; for estimators that take it."""
         if get_tags(self._estimator).input_tags.allow_nan:
