@@ -55,7 +55,8 @@ class RNNSequenceClassifier(SequenceClassificationMixin, BaseRecurrent):
         "standard": each channel, over sequences and steps, to mean 0 and variance 1.
         None: as is.
     dropout : float, default=0.0
-        Probability, in [0, 1), of dropping an output of a layer while training.
+        Probability, in [0, 1), of dropping, while training, a number that a layer or the output
+        layer reads of the layer before it.
     max_grad_norm : float or None, default=1.0
         The gradient of a step is shortened to this norm: the remedy for gradients that explode
         over many steps (Pascanu et al. 2013) [4]_. Not for "lbfgs".

@@ -148,3 +148,48 @@ def test_parameters_survive_the_module(cell):
     again = torch.full_like(theta[0], torch.nan)
     network.pack(network.module(theta[0]), again)
     assert torch.equal(again, theta[0])
+
+
+@pytest.mark.parametrize("pooling", [None, *POOLINGS])
+def test_dropout_acts_on_what_is_read_of_a_layer(pooling):
+    """With masks of one, nothing changes; with masks of zero, only x and the bias are read."""
+    network, theta = network_with(pooling=pooling, n_layers=2, dropout=0.5)
+    packing, _, packed = padded_and_packed(LENGTHS["ragged"])
+    grad = torch.empty_like(theta)
+    passes = RecurrentPasses(network, Bound(network, theta, grad), packing)
+    passes.x.copy_(packed)
+    passes.forward()
+    whole = passes.output.clone()
+    passes.delta.fill_(1)
+    passes.backward()
+    expected = grad.clone()
+    keys = torch.arange(packing.n_rows)
+    passes.draw_masks(keys, seed=0, epoch=0)
+    masks = passes._mask, passes._layers[0]._mask
+    for mask in masks:
+        assert set(mask.unique().tolist()) <= {0.0, 2.0}
+        mask.fill_(1)
+    passes.forward()
+    passes.delta.fill_(1)
+    passes.backward()
+    assert torch.equal(passes.output, whole)
+    assert torch.equal(grad, expected)
+    passes._mask.zero_()
+    passes.forward()
+    passes.backward()
+    weight = network.blocks(theta[0], "output")["weight"]
+    h = passes._pool.out[:, :H]
+    torch.testing.assert_close(passes.output[0], whole[0] - h @ weight[:H])
+    assert not network.blocks(grad[0], "1.forward")["weight"].any()
+
+
+def test_another_epoch_another_seed_another_sequence_drops_others():
+    network, theta = network_with(dropout=0.5)
+    packing = Packing.uniform(5, 40)
+    passes = RecurrentPasses(network, Bound(network, theta, torch.empty_like(theta)), packing)
+    masks = []
+    for keys, seed, epoch in [(0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]:
+        passes.draw_masks(torch.arange(40) + 1000 * keys, seed, epoch)
+        masks.append(passes._mask.clone())
+    assert torch.equal(masks[0], masks[1])
+    assert not any(torch.equal(masks[0], other) for other in masks[2:])

@@ -46,7 +46,7 @@ class RecurrentNetwork:
     output_activation : str
         Key of `OUTPUTS`.
     dropout : float
-        Rate at which the output of each layer is dropped in training.
+        Rate at which what is read of a layer, by the next or by the output, is dropped.
     """
 
     n_inputs: int

@@ -90,6 +90,9 @@ class RecurrentPasses:
             d_source,
             len(network.directions),
         )
+        self._read, self._mask = self._pool.out, None
+        if network.dropout > 0 and bound.trained:  # of h; the pooling needs its own once more
+            self._read = torch.ones_like(self._pool.out)
         self._weight = bound.blocks["output"]["weight"]
         self._d_weight = bound.grads["output"]["weight"] if bound.trained else None
         shape = 1, len(self._pool.out), network.n_outputs
@@ -105,7 +108,11 @@ class RecurrentPasses:
         for layer in self._layers:
             layer.forward()
         self._pool.forward()
-        torch.mm(self._pool.out, self._weight, out=self._linear)
+        if self._read is not self._pool.out:
+            self._read.copy_(self._pool.out)
+            if self._mask is not None:
+                self._dropped(self._read).mul_(self._mask)
+        torch.mm(self._read, self._weight, out=self._linear)
         if self._activation.forward is not None:
             self._activation.forward(self._linear, out=self.output[0])
 
@@ -115,8 +122,10 @@ class RecurrentPasses:
         if self._activation.backward is not None:
             saved = self._linear if self._activation.needs_input else self.output[0]
             self._activation.backward(delta, saved)()
-        torch.mm(self._pool.out.mT, delta, out=self._d_weight)
+        torch.mm(self._read.mT, delta, out=self._d_weight)
         torch.mm(delta, self._weight[:-1].mT, out=self._pool.d_out)
+        if self._mask is not None:
+            self._dropped(self._pool.d_out).mul_(self._mask)
         self._pool.backward()
         for layer in reversed(self._layers):
             layer.backward()
@@ -124,17 +133,23 @@ class RecurrentPasses:
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the sequences whose content hashes are `keys` (B,)."""
         row, t = self.packing.positions(keys.device)
-        for i, layer in enumerate(self._layers):
-            layer.draw_mask(keys[row] + t * _STEP, mix(seed, epoch, i), self.network.dropout)
+        of_steps = keys[row] + t * _STEP
+        *lower, _ = self._layers
+        for i, layer in enumerate(lower):
+            layer.draw_mask(of_steps, mix(seed, epoch, i), self.network.dropout)
+        keys = of_steps if self.network.pooling is None else keys
+        width, dtype = self.network.n_hidden, self._read.dtype
+        salt = mix(seed, epoch, len(lower))
+        self._mask = dropout_mask(keys, salt, width, self.network.dropout, dtype)
 
-    def set_state(self, state: Tensor | None) -> None:
-        """Begin at `state` (B, state width), or at zeros."""
+    def _dropped(self, read: Tensor) -> Tensor:
+        """The columns that dropout acts on."""
+        return read[:, : self.network.n_hidden]
+
+    def set_state(self, state: Tensor) -> None:
+        """Begin at `state` (B, state width)."""
         parts = [part for layer in self._layers for part in layer.initial]
         parts += self._pool.initial
-        if state is None:
-            for part in parts:
-                part.zero_()
-            return
         split = state.split(self.network.state_widths, dim=1)
         for part, value in zip(parts, split, strict=True):
             part.copy_(value)
@@ -144,7 +159,7 @@ _STEP = 0x5851F42D4C957F2D  # keys of the steps of a sequence, apart from each o
 
 
 class _Layer:
-    """One recurrent layer in all its directions, with dropout on its output."""
+    """One recurrent layer in all its directions, with dropout on what the next one reads."""
 
     def __init__(self, passes: RecurrentPasses, i: int, x: Tensor, d_x: Tensor | None):
         network, packing = passes.network, passes.packing
@@ -171,7 +186,8 @@ class _Layer:
         self.initial = () if network.bidirectional else first.initial
         self._mask = None
         trained = passes.bound.trained
-        joined = n_directions > 1 or (network.dropout > 0 and trained)
+        drops = network.dropout > 0 and trained and i < network.n_layers - 1
+        joined = n_directions > 1 or drops
         self.out, self.d_out = first.h, first.delta if trained else None
         if joined:
             shape = packing.size, network.n_hidden
