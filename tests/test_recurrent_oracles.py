@@ -152,8 +152,8 @@ def test_parameters_survive_the_module(cell):
 
 @pytest.mark.parametrize("pooling", [None, *POOLINGS])
 def test_dropout_acts_on_what_is_read_of_a_layer(pooling):
-    """With masks of one, nothing changes; with masks of zero, only x and the bias are read."""
-    network, theta = network_with(pooling=pooling, n_layers=2, dropout=0.5)
+    """With masks of one, nothing changes; with masks of zero, only the bias is read."""
+    network, theta = network_with(pooling=pooling, n_layers=2, dropout=0.5, input_skip=False)
     packing, _, packed = padded_and_packed(LENGTHS["ragged"])
     grad = torch.empty_like(theta)
     passes = RecurrentPasses(network, Bound(network, theta, grad), packing)
