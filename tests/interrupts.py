@@ -4,6 +4,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
 from skaernn._dense_objective import DenseObjective
+from skaernn._recurrent_objective import RecurrentObjective
 from skaernn._solvers import SOLVERS
 
 
@@ -35,7 +36,9 @@ def interrupt_solver(at_step, *, late=False):
 
 @contextmanager
 def interrupt_objective(method, at_call, *, late=False):
-    """Interrupt a method of the objective at one of its calls (counted from 1)."""
-    replacement = _after(getattr(DenseObjective, method), at_call, late)
-    with patch.object(DenseObjective, method, replacement):
+    """Interrupt a method of the objective, dense or recurrent, at one of its calls."""
+    with ExitStack() as stack:
+        for kind in (DenseObjective, RecurrentObjective):
+            replacement = _after(getattr(kind, method), at_call, late)
+            stack.enter_context(patch.object(kind, method, replacement))
         yield
