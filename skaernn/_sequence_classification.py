@@ -15,10 +15,19 @@ from ._target_losses import CrossEntropy
 from ._targets import as_targets, check_labels, classes_of, indices_of
 
 
+def _can_partial_fit(estimator) -> bool:
+    if estimator.class_weight == "balanced":
+        raise AttributeError(
+            "partial_fit is not available with class_weight='balanced', for it never sees all of "
+            "y at once. Pass the weights as a dict."
+        )
+    return NeuralEstimator._can_partial_fit(estimator)
+
+
 class SequenceClassificationMixin(ClassifierMixin):
     """Prediction of classes, one a sequence or a step."""
 
-    @available_if(NeuralEstimator._can_partial_fit)
+    @available_if(_can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X, y, classes=None, sample_weight=None, *, lengths=None, initial_state=None
@@ -46,11 +55,6 @@ class SequenceClassificationMixin(ClassifierMixin):
 
     def _check_classes(self, classes) -> np.ndarray:
         """All classes, at the first call of `partial_fit` and later ones."""
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported for partial_fit, which never sees all "
-                "of y at once. Pass the weights as a dict."
-            )
         if not hasattr(self, "module_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
