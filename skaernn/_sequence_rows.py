@@ -17,6 +17,8 @@ from .networks import Packing
 
 _LOADED = 1 << 22  # numbers that are scaled once and not batch by batch
 _GROUPED = 16  # batches among which sequences of similar length are looked for
+_FEWEST = 4  # batches that are worth it
+_CHANCE = 0.2  # what chance adds to a length, at most
 
 
 @dataclass(frozen=True)
@@ -226,11 +228,14 @@ class SequenceRows:
         """A random order in which batches of `size` have sequences of similar length.
 
         A batch takes as many steps, one after the other, as its longest sequence. Sorted by
-        length within a few batches, which then are shuffled as they are.
+        length within a few batches, which then are shuffled as they are. By length and some
+        chance: the same sequences are not to meet in every epoch. Of very few batches, none is
+        to be that of the shortest.
         """
-        if self.n_steps is not None:
+        if self.n_steps is not None or len(order) < _FEWEST * size:
             return order
-        lengths = self.lengths[self.index].to(order.device)
+        chance = torch.rand(len(order), generator=generator, device="cpu")
+        lengths = self.lengths[self.index].to(order.device) * (1 + _CHANCE * chance)
         batches = [
             batch
             for few in order.split(_GROUPED * size)
