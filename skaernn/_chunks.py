@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._device import exact_inference, precise
+from ._device import exact_inference, precise, threads_for
 
 # A matrix product of another height may sum in another order; at a fixed height a row's answer
 # does not depend on the rows beside it, down to the last bit.
@@ -42,7 +42,8 @@ def in_chunks(
     held = np.float32 if precise(device) == torch.float32 else X.dtype
     chunk = np.zeros((size, X.shape[1]), dtype=held)
     rows = torch.from_numpy(chunk)
-    with exact_inference(device):
+    # several threads would cut sums and vectors where the bits show it, and wait for each other
+    with threads_for(0, device), exact_inference(device):
         for start in range(0, n_samples, size):
             stop = min(start + size, n_samples)
             chunk[: stop - start] = X[start:stop]

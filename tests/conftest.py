@@ -4,6 +4,8 @@ import os
 
 # Read by scipy when it is imported; without it one common check is skipped.
 os.environ["SCIPY_ARRAY_API"] = "1"
+# Two processes test side by side: threads that wait for a core must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from importlib.util import find_spec
 

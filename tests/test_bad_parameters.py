@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from refusal import LARGE, X, make, refuse
+from refusal import LARGE, X, make, plain_id, refuse
 from sklearn.base import clone
 
 from skaernn import AutoencoderTransformer
@@ -72,19 +72,19 @@ def refuse_parameter(name, value):
     refuse(fitted, lambda: fitted.fit(X), InvalidParameterError, f"{message}.*Got ")
 
 
-@pytest.mark.parametrize(("name", "value"), cases(OUT_OF_RANGE), ids=str)
+@pytest.mark.parametrize(("name", "value"), cases(OUT_OF_RANGE), ids=plain_id)
 def test_out_of_range(name, value):
     refuse_parameter(name, value)
 
 
-@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0, -0.1, 1.5, NAN, "a", None], ids=str)
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0, -0.1, 1.5, NAN, "a", None], ids=plain_id)
 def test_validation_fraction(value):
     refuse_parameter("validation_fraction", value)
     model = make(early_stopping=True, validation_fraction=value)
     refuse(model, lambda: model.fit(X), InvalidParameterError, r"range \(0\.0, 1\.0\)")
 
 
-@pytest.mark.parametrize("value", NO_CHOICES, ids=str)
+@pytest.mark.parametrize("value", NO_CHOICES, ids=plain_id)
 @pytest.mark.parametrize("name", CHOICES)
 def test_unknown_choices_name_the_known_ones(name, value):
     refuse_parameter(name, value)
@@ -125,7 +125,7 @@ def test_a_word_as_learning_rate_names_the_schedule(rate):
         ({"device": np.str_("cpu")}, {"device": "cpu"}),
         ({"dtype": "float64"}, {"dtype": None}),
     ],
-    ids=str,
+    ids=plain_id,
 )
 def test_other_spellings_of_the_same(odd, plain):
     model = clone(make(**odd)).fit(X)
@@ -149,7 +149,7 @@ def test_more_components_than_features(n_components):
         *(["cuda"] if not torch.cuda.is_available() else []),
         *(["mps"] if not torch.backends.mps.is_available() else []),
     ],
-    ids=str,
+    ids=plain_id,
 )
 def test_absent_devices(device):
     model = make(device=device)
@@ -168,7 +168,7 @@ def test_absent_devices(device):
         ),
         ({"loss": "binary_cross_entropy", "scaling": "global"}, "needs scaling=None"),
     ],
-    ids=str,
+    ids=plain_id,
 )
 def test_senseless_together(parameters, words):
     model = make(**parameters)
@@ -184,7 +184,9 @@ def test_unknown_parameters():
         AutoencoderTransformer(2, (4,), "relu")
 
 
-@pytest.mark.parametrize("parameter", [{"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+@pytest.mark.parametrize(
+    "parameter", [{"early_stopping": True}, {"solver": "lbfgs"}], ids=plain_id
+)
 def test_partial_fit_is_not_there(parameter):
     model = make(**parameter)
     assert not hasattr(model, "partial_fit")
@@ -206,7 +208,7 @@ ANOTHER_NETWORK = {
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize(("name", "value"), ANOTHER_NETWORK.items(), ids=str)
+@pytest.mark.parametrize(("name", "value"), ANOTHER_NETWORK.items(), ids=plain_id)
 def test_weights_of_another_network_cannot_be_continued(name, value, method):
     model = make(warm_start=True).fit(X).set_params(**{name: value})
     refuse(model, lambda: getattr(model, method)(X), ValueError, f"^{name} changed from ")

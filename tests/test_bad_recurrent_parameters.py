@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from refusal import plain_id
 from sequence_refusal import LABELS, SMALL, X, Y, classifier, refuse, regressor, targets_of
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -68,7 +69,7 @@ def fitted():
     return {make: make().fit(X, y) for make, y in ((regressor, Y), (classifier, LABELS))}
 
 
-@pytest.mark.parametrize(("name", "value"), cases(BAD_VALUES), ids=str)
+@pytest.mark.parametrize(("name", "value"), cases(BAD_VALUES), ids=plain_id)
 def test_out_of_range(name, value):
     for make in (regressor, classifier):
         refuse_parameter(make, name, value)
@@ -97,7 +98,7 @@ def choices():
                     yield make, name, value, known
 
 
-@pytest.mark.parametrize(("make", "name", "value", "known"), list(choices()), ids=str)
+@pytest.mark.parametrize(("make", "name", "value", "known"), list(choices()), ids=plain_id)
 def test_unknown_choices_name_the_known_ones(make, name, value, known):
     refuse_parameter(make, name, value)
     with pytest.raises(InvalidParameterError) as caught:
@@ -127,7 +128,7 @@ def test_a_word_as_learning_rate_names_the_schedule(make):
         ({"device": torch.device("cpu")}, {"device": "cpu"}),
         ({"dtype": "float64"}, {"dtype": None}),
     ],
-    ids=str,
+    ids=plain_id,
 )
 def test_other_spellings_of_the_same(odd, plain):
     model = clone(regressor(**odd)).fit(X.reshape(8, 12), Y)
@@ -144,7 +145,7 @@ def test_other_spellings_of_the_same(odd, plain):
         *(["cuda"] if not torch.cuda.is_available() else []),
         *(["mps"] if not torch.backends.mps.is_available() else []),
     ],
-    ids=str,
+    ids=plain_id,
 )
 def test_absent_devices(device):
     for model in (regressor(device=device), classifier(device=device)):
@@ -181,7 +182,7 @@ SENSELESS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "parameters", "words"), SENSELESS, ids=str)
+@pytest.mark.parametrize(("make", "parameters", "words"), SENSELESS, ids=plain_id)
 def test_senseless_together(make, parameters, words):
     model = make(**parameters)
     refuse(model, lambda: model.fit(X, targets_of(model)), ValueError, words)
@@ -197,7 +198,9 @@ def test_unknown_parameters():
             kind("gru", 3, 2)
 
 
-@pytest.mark.parametrize("parameter", [{"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
+@pytest.mark.parametrize(
+    "parameter", [{"early_stopping": True}, {"solver": "lbfgs"}], ids=plain_id
+)
 def test_partial_fit_is_not_there(parameter):
     for model in (regressor(**parameter), classifier(**parameter)):
         assert not hasattr(model, "partial_fit")
@@ -228,7 +231,7 @@ OF_THE_REGRESSOR = {"loss": "huber", "output_activation": "tanh"}
         *((make, *item) for make in (regressor, classifier) for item in ANOTHER_NETWORK.items()),
         *((regressor, *item) for item in OF_THE_REGRESSOR.items()),
     ],
-    ids=str,
+    ids=plain_id,
 )
 def test_weights_of_another_network_cannot_be_continued(make, name, value, method):
     model = make(warm_start=True)
@@ -244,7 +247,7 @@ def test_weights_of_another_network_cannot_be_continued(make, name, value, metho
 STEPS = [0, -1, 1.5, "a", None, True, np.True_, [3], np.array(2)]
 
 
-@pytest.mark.parametrize("n_steps", STEPS, ids=str)
+@pytest.mark.parametrize("n_steps", STEPS, ids=plain_id)
 def test_number_of_steps_to_forecast(n_steps):
     model = regressor().fit(X, X[:, -1])
     words = "n_steps must be a positive int"

@@ -179,7 +179,7 @@ def test_booleans_are_zeros_and_ones(convert):
     check_same(convert(X > 0), regressor().fit(plain, Y), plain)
 
 
-@pytest.mark.parametrize("convert", [np.asarray, list, torch.from_numpy, tensors], ids=str)
+@pytest.mark.parametrize("convert", [np.asarray, list, torch.from_numpy, tensors])
 def test_float32_stays_float32(convert):
     single = X.astype(np.float32)
     model = regressor().fit(convert(single), Y)

@@ -258,7 +258,7 @@ KIND = "uniformly strings or numbers|1D array or list|classes"
         (set("abc"), ValueError, KIND),
         (iter("abc"), ValueError, KIND),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_bad_classes_of_partial_fit(classes, error, words):
     model = classifier()
