@@ -234,15 +234,11 @@ def print_best(pca, autoencoder, digits):
 # The picture
 
 
-def draw(digits, results, path):
+def draw(figure, digits, results):
     """Draw reconstructions above, the codes of two numbers below."""
-    from matplotlib.figure import Figure  # no pyplot: no window, no global state
-
-    figure = Figure(figsize=(10, 9), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(3, 5))
     draw_reconstructions(above, digits, results[DRAWN_SIZE])
     draw_codes(below, digits, results[2])
-    figure.savefig(path, dpi=120)
 
 
 def draw_reconstructions(figure, digits, pair):

@@ -41,6 +41,8 @@ FLOORS = [
     {"_base_autoencoder", "_base_recurrent"},
     {"_autoencoder", "_recurrent_regressor", "_recurrent_classifier"},
     {"__init__"},
+    {"_tour_words"},
+    {"_tour_digits", "_tour_vowels", "_tour_co2"},
     {"_tour"},
     {"__main__"},
 ]

@@ -1,0 +1,157 @@
+"""Second room of the tour: who spoke? Sequences of unequal length, and their classes."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skaernn import RNNSequenceClassifier
+from skaernn.datasets import load_japanese_vowels
+
+from ._tour_words import fit_watched, heading, say, table
+
+FOLDS = 3
+EPOCHS = 60
+LONGEST = 29  # steps, of all utterances
+DRAWN_SPEAKERS = (1, 4, 9)
+
+
+class Vowels(NamedTuple):
+    """Utterances, arrays of shape (n_steps_i, 12), and who spoke."""
+
+    X_train: list
+    X_test: list
+    y_train: np.ndarray
+    y_test: np.ndarray
+
+
+def visit(device):
+    """Show the room; return what its picture needs."""
+    vowels = load()
+    lengths = [len(utterance) for utterance in vowels.X_train + vowels.X_test]
+    heading("Sequences of unequal length: RNNSequenceClassifier")
+    say(
+        "Nine men said the Japanese vowels /ae/: who was it? An utterance is a sequence of "
+        f"{min(lengths)} to {max(lengths)} steps of 12 channels. {len(vowels.X_train)} are for "
+        f"training; the other {len(vowels.X_test)}, recorded on other occasions, are held out. "
+        "The network takes them as they are, as a list of arrays. A logistic regression needs "
+        "rows of one length: it gets them flattened, zeros behind the shorter ones. "
+        "GridSearchCV chooses for both, on the training utterances alone: the penalty of the one, "
+        "whether the other reads from both ends. The GRU's other parameters are the defaults, "
+        f"but for {EPOCHS} epochs instead of 200, to be quick."
+    )
+    linear, recurrent = search_linear(), search_recurrent(device)
+    linear.fit(vowels.X_train, vowels.y_train)
+    label = f"GRU, {len(recurrent.param_grid['bidirectional']) * FOLDS} fits"
+    fit_watched(recurrent, vowels.X_train, vowels.y_train, label)
+    print()
+    print_scores(linear, recurrent, vowels)
+    return vowels, recurrent
+
+
+def load():
+    """Return utterances and speakers, each for training and held out."""
+    X_train, y_train = load_japanese_vowels(subset="train", return_X_y=True)
+    X_test, y_test = load_japanese_vowels(subset="test", return_X_y=True)
+    return Vowels(X_train, X_test, y_train, y_test)
+
+
+def folds():
+    """Return how the training utterances, sorted by speaker, are divided for both."""
+    return StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+
+
+def search_recurrent(device):
+    """Return a search over GRUs that read in one direction, or in both."""
+    gru = RNNSequenceClassifier("gru", max_iter=EPOCHS, random_state=0, device=device)
+    return GridSearchCV(gru, {"bidirectional": [False, True]}, cv=folds())
+
+
+def search_linear():
+    """Return a search over the penalty of a logistic regression on flattened utterances."""
+    flattened = make_pipeline(
+        FunctionTransformer(flatten), StandardScaler(), LogisticRegression(max_iter=1000)
+    )
+    return GridSearchCV(flattened, {"logisticregression__C": [0.1, 1.0, 10.0]}, cv=folds())
+
+
+def flatten(utterances):
+    """Return one row an utterance, all steps one after the other, then zeros."""
+    rows = np.zeros((len(utterances), LONGEST, utterances[0].shape[1]))
+    for row, utterance in zip(rows, utterances, strict=True):
+        row[: len(utterance)] = utterance
+    return rows.reshape(len(rows), -1)
+
+
+def print_scores(linear, recurrent, vowels):
+    """Print how both do in cross-validation and on the held-out utterances."""
+    say(
+        "Share of utterances whose speaker was found (higher is better), of the best candidate "
+        f"of each: the mean of {FOLDS} folds, by which it was chosen, and that on the held-out "
+        "ones:"
+    )
+    rows, right = [], []
+    for name, found in (("logistic regression, padded", linear), ("GRU", recurrent)):
+        right.append(int(np.sum(found.predict(vowels.X_test) == vowels.y_test)))
+        chosen = ", ".join(
+            f"{parameter.removeprefix('logisticregression__')}={value}"
+            for parameter, value in found.best_params_.items()
+        )
+        share = right[-1] / len(vowels.y_test)
+        rows.append([name, f"{found.best_score_:.1%}", f"{share:.1%}", chosen])
+    table(["", "folds", "held out", "parameters"], rows)
+    say(verdict(*right))
+
+
+def verdict(linear, recurrent):
+    """Say who found more of the held-out speakers, given how many each did."""
+    if recurrent == linear:
+        return "On the held-out utterances the two are level."
+    ahead = "the GRU" if recurrent > linear else "the logistic regression"
+    return (
+        f"On the held-out utterances {ahead} is ahead, by {abs(recurrent - linear)}: a handful "
+        "is luck."
+    )
+
+
+# The picture
+
+
+def draw(figure, vowels, recurrent):
+    """Draw some utterances on the left, who was taken for whom on the right."""
+    left, right = figure.subfigures(1, 2, width_ratios=(6, 5))
+    draw_utterances(left, vowels)
+    draw_confusion(right, vowels, recurrent.predict(vowels.X_test))
+
+
+def draw_utterances(figure, vowels):
+    """Draw the first held-out utterance of some speakers, channels over steps."""
+    axes = figure.subplots(len(DRAWN_SPEAKERS), 1, sharex=True)
+    for ax, speaker in zip(axes, DRAWN_SPEAKERS, strict=True):
+        utterance = vowels.X_test[int(np.flatnonzero(vowels.y_test == speaker)[0])]
+        image = ax.imshow(utterance.T, aspect="auto", cmap="RdBu_r", vmin=-1.5, vmax=1.5)
+        ax.set(xlim=(-0.5, LONGEST - 0.5), yticks=[0, 11], yticklabels=["1", "12"])
+        ax.set_ylabel("channel")
+        ax.text(0.99, 0.9, f"speaker {speaker}", transform=ax.transAxes, ha="right", va="top")
+    axes[-1].set_xlabel("step (6.4 ms)")
+    figure.colorbar(image, ax=axes, shrink=0.6, label="cepstrum coefficient")
+    figure.suptitle("Three held-out utterances, as the GRU reads them", weight="bold")
+
+
+def draw_confusion(figure, vowels, predicted):
+    """Draw how often a speaker was taken for another."""
+    counts = confusion_matrix(vowels.y_test, predicted)
+    speakers = np.unique(vowels.y_test)
+    ax = figure.subplots()
+    ax.imshow(counts / counts.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1.2)
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        color = "white" if i == j else "black"
+        ax.text(j, i, counts[i, j], ha="center", va="center", color=color)
+    ax.set(xticks=range(len(speakers)), yticks=range(len(speakers)))
+    ax.set(xticklabels=speakers, yticklabels=speakers, xlabel="speaker found", ylabel="speaker")
+    accuracy = np.mean(predicted == vowels.y_test)
+    figure.suptitle(f"{len(predicted)} held-out utterances: {accuracy:.1%} right", weight="bold")
