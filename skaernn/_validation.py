@@ -331,9 +331,9 @@ def _from_list(X, name: str) -> np.ndarray:
         return np.asarray(rows)
     except ValueError as error:
         lengths = sorted({len(row) if np.iterable(row) else 1 for row in rows})
-        if len(lengths) == 1:  # it must be what is in them
-            for row in rows:
-                check_cells(row if isinstance(row, (list, tuple)) else [row], name)
+        if len(lengths) == 1:  # it may be what is in them
+            cells = [cell for row in rows for cell in (row if isinstance(row, list) else [row])]
+            check_cells((c for c in cells if not isinstance(c, (list, tuple, np.ndarray))), name)
         raise ValueError(
             f"{name} is a list of rows of unequal lengths or depths (lengths {lengths[0]} to "
             f"{lengths[-1]}); all rows need the same number of features."
