@@ -240,7 +240,9 @@ def test_tour_explains_itself_and_refuses_clearly(tmp_path):
         assert "Traceback" not in refused.stderr
 
 
-def test_readme_shows_the_table_of_the_record():
-    command = [sys.executable, "benchmarks/table.py", "--summary", "benchmarks/results/speed.json"]
+@pytest.mark.parametrize("record", ["speed", "recurrent"])
+def test_readme_shows_the_table_of_the_record(record):
+    path = f"benchmarks/results/{record}.json"
+    command = [sys.executable, "benchmarks/table.py", "--summary", path]
     table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert table.strip() in (ROOT / "README.md").read_text()
