@@ -11,9 +11,11 @@ def parser():
     result = argparse.ArgumentParser(
         prog="python -m skaernn",
         description=(
-            "A tour of skaernn in under a minute: PCA and AutoencoderTransformer on the "
-            "handwritten digits that ship inside scikit-learn, before a classifier and in a "
-            "grid search. Prints tables; draws a picture where matplotlib is installed."
+            "A tour of skaernn in about a minute: PCA and AutoencoderTransformer on handwritten "
+            "digits, before a classifier and in a grid search; RNNSequenceClassifier on spoken "
+            "vowels of unequal length; RNNSequenceRegressor on a year of CO2. All data ship "
+            "inside scikit-learn and skaernn. Prints tables; draws two pictures where matplotlib "
+            "is installed."
         ),
     )
     result.add_argument(
@@ -27,7 +29,8 @@ def parser():
         default=Path("skaernn_tour.png"),
         type=picture_path,
         metavar="PATH",
-        help="the picture to write: .png, .svg or .pdf (default: %(default)s)",
+        help="the first picture to write: .png, .svg or .pdf; the second, of sequences, goes "
+        "beside it (default: %(default)s)",
     )
     return result
 
