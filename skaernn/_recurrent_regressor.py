@@ -205,7 +205,7 @@ class RNNSequenceRegressor(SequenceRegressionMixin, BaseRecurrent):
     >>> from skaernn import RNNSequenceRegressor, sliding_windows
     >>> series = np.sin(np.arange(300) / 5)
     >>> X, y = sliding_windows(series, window=20)
-    >>> model = RNNSequenceRegressor("gru", 8, max_iter=30, random_state=0).fit(X[:200], y[:200])
+    >>> model = RNNSequenceRegressor("gru", 8, max_iter=80, random_state=0).fit(X[:200], y[:200])
     >>> bool(model.score(X[200:], y[200:]) > 0.95)
     True
     >>> model.forecast(X[-1:], n_steps=5).shape

@@ -40,8 +40,8 @@ def legal_values(monkeypatch):
     """
     check_rows = _base_autoencoder.check_rows
 
-    def squashed(estimator, X, *, reset):
-        X = check_rows(estimator, X, reset=reset)
+    def squashed(estimator, X, **how):
+        X = check_rows(estimator, X, **how)
         return (0.5 + 0.5 * (X / (1 + np.abs(X)))).astype(X.dtype)
 
     def use(estimator):

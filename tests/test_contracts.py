@@ -264,14 +264,26 @@ class TestThreadCount:
         within = {(which, "within"): 1 for which in range(2)}
         assert seen == within | {(0, "after"): 3, (1, "after"): 3, "fresh": 3}
 
-    def test_prediction_never_touches_it(self, monkeypatch):
+    def test_prediction_runs_on_one_thread_and_leaves_what_there_was(self, monkeypatch):
         estimator = make().fit(X)
-        monkeypatch.setattr(torch, "set_num_threads", lambda n: pytest.fail("it was set"))
-        codes = estimator.transform(X)
-        estimator.inverse_transform(codes)
-        estimator.reconstruction_error(X)
-        estimator.score(X)
-        estimator.sample(2, random_state=0)
+        within, encode = [], estimator.module_.encode
+        monkeypatch.setattr(
+            estimator.module_,
+            "encode",
+            lambda rows: within.append(torch.get_num_threads()) or encode(rows),
+        )
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            codes = estimator.transform(X)
+            estimator.inverse_transform(codes)
+            estimator.reconstruction_error(X)
+            estimator.score(X)
+            estimator.sample(2, random_state=0)
+            assert torch.get_num_threads() == 3
+        finally:
+            torch.set_num_threads(before)
+        assert set(within) == {1}
 
 
 COUNTS = (1, 2, 127, 128, 129, 1000)
