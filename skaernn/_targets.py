@@ -246,6 +246,12 @@ def _label(y, name: str) -> np.ndarray:
     y = _plain(y, name)
     if y.dtype.kind in "cV":
         raise ValueError(f"{name} has dtype {y.dtype}, which names no classes.")
+    of_bytes = y.dtype == object and any(isinstance(label, bytes) for label in y.flat)
+    if y.dtype.kind == "S" or of_bytes:
+        raise TypeError(
+            f"A {name} of labels represented as bytes is not supported; convert them to strings or "
+            "integers."
+        )
     if y.dtype.kind == "f":
         with too_large_refused(name):
             y = y.astype(np.float64) if y.itemsize > 8 else y
