@@ -249,7 +249,7 @@ def _label(y, name: str) -> np.ndarray:
     of_bytes = y.dtype == object and any(isinstance(label, bytes) for label in y.flat)
     if y.dtype.kind == "S" or of_bytes:
         raise TypeError(
-            f"A {name} of labels represented as bytes is not supported; convert them to strings or "
+            f"{name} of labels represented as bytes is not supported; convert them to text or "
             "integers."
         )
     if y.dtype.kind == "f":
