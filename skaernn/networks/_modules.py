@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+LOG_VARIANCES = -30.0, 20.0  # of a posterior: beyond, their exponentials are of no use
 
 
 def linear_from(weight: Tensor, bias: Tensor | None) -> nn.Linear:
@@ -17,6 +20,24 @@ def linear_from(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     layer.weight = nn.Parameter(weight.T.clone())  # in the order it has: no transposition
     layer.register_parameter("bias", None if bias is None else nn.Parameter(bias.clone()))
     return layer
+
+
+class Transposed(nn.Module):
+    """The transpose of a linear layer that another module holds, with a bias of its own.
+
+    Parameters
+    ----------
+    of : nn.Linear
+    bias : Tensor or None
+    """
+
+    def __init__(self, of: nn.Linear, bias: Tensor | None):
+        super().__init__()
+        self._of = (of,)  # in a tuple: its weight is a parameter once only
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self._of[0].weight.T, self.bias)
 
 
 class Side(nn.Module):
@@ -38,11 +59,13 @@ class Side(nn.Module):
         self.path = path
         self.activation = activation
 
-    def forward(self, x: Tensor) -> Tensor:
+    def before(self, x: Tensor) -> Tensor:
+        """What the activation is applied to."""
         z = self.network(x)
-        if self.path is not None:
-            z = z + self.path(x)
-        return self.activation(z)
+        return z if self.path is None else z + self.path(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.before(x))
 
 
 class AutoencoderModule(nn.Module):
@@ -95,9 +118,13 @@ class AutoencoderModule(nn.Module):
         """From the network's units to the user's."""
         return x if self.mean is None else x * self.scale + self.mean
 
+    def code(self, scaled: Tensor) -> Tensor:
+        """Codes (n, C) of scaled vectors (n, F)."""
+        return self.encoder(scaled)
+
     def encode(self, x: Tensor) -> Tensor:
         """Codes (n, C) of vectors (n, F)."""
-        return self.encoder(self.to_scaled(x))
+        return self.code(self.to_scaled(x))
 
     def decode(self, code: Tensor) -> Tensor:
         """Vectors (n, F) of codes (n, C)."""
@@ -106,3 +133,20 @@ class AutoencoderModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Reconstructions (n, F) of vectors (n, F)."""
         return self.decode(self.encode(x))
+
+
+class VariationalModule(AutoencoderModule):
+    """An autoencoder whose encoder gives a Gaussian over codes, not a point.
+
+    The encoder's output (n, 2 C) is the mean of each component, then the logarithm of its
+    variance. `encode` gives the mean.
+    """
+
+    def posterior(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log-variances (n, C) of the codes of scaled vectors (n, F)."""
+        mean, log_variance = self.encoder(scaled).chunk(2, dim=-1)
+        return mean, log_variance.clamp(*LOG_VARIANCES)
+
+    def code(self, scaled: Tensor) -> Tensor:
+        """Mean codes (n, C) of scaled vectors (n, F)."""
+        return self.posterior(scaled)[0]
