@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral, Real
 
 import torch
@@ -214,7 +213,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
 
     def _continue(self, rows) -> Design:
         """The network there is, and its scaling."""
-        network = replace(self._network, dropout=float(self.dropout))
+        network = self._network.dropping(float(self.dropout))
         return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
 
     def _limits(self, rows: Rows, resume: bool) -> Range | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -179,7 +179,7 @@ class ReconstructionObjective(RowsObjective):
         """See `RowsObjective`."""
         network, goal = self.network, self.goal
         if not noisy:
-            network = replace(network, dropout=0.0)
+            network = network.dropping(0.0)
         passes = network.passes(
             theta,
             grad,

@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-from skaernn._reconstruction_objective import Goal, ReconstructionObjective
+from skaernn._reconstruction_objective import ReconstructionObjective
 from skaernn._recurrent_objective import RecurrentObjective
 from skaernn._solvers import SOLVERS
 

@@ -11,8 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaernn import AutoencoderTransformer
-from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 from skaernn._device import available_devices, resolve_device, threads_for
+from skaernn._reconstruction_objective import ReconstructionObjective
 
 IRIS = load_iris().data
 CPU = torch.device("cpu")

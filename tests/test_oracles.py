@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 from torch.nn import functional
 
 from skaernn._content import content_hash
-from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 from skaernn._losses import LOSSES
 from skaernn._principal import moments, principal_components
+from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 from skaernn._rows import make_rows
 from skaernn._solvers import LBFGS, SCHEDULES, SOLVERS
 from skaernn._training import TrainingState

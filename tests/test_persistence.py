@@ -118,7 +118,7 @@ def test_pickle_holds_numpy_arrays_and_nothing_of_torch(params, history):
     estimator = history(params)
     ops = pickletools.genops(pickle.dumps(estimator))
     strings = [arg for _, arg, _ in ops if isinstance(arg, str)]
-    assert "skaernn._autoencoder" in strings
+    assert type(estimator).__module__ in strings
     assert not [text for text in strings if text.startswith("torch")]
     state = estimator.__getstate__()
     found = list(leaves(state))

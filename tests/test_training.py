@@ -56,7 +56,7 @@ def test_autoencoder_program_equals_a_plain_torch_loop():
 
 
 def _record_batches(estimator, X, batches):
-    from skaernn._reconstruction_objective import Goal, ReconstructionObjective
+    from skaernn._reconstruction_objective import ReconstructionObjective
 
     original = ReconstructionObjective.batches
 
@@ -243,7 +243,7 @@ def test_too_large_a_learning_rate_gives_pca_and_says_so():
 
 @pytest.mark.parametrize("evaluation", [3, 4, 5, 8, 13, 21])
 def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, monkeypatch):
-    from skaernn._reconstruction_objective import Goal, ReconstructionObjective
+    from skaernn._reconstruction_objective import ReconstructionObjective
 
     X = np.random.default_rng(0).normal(size=(60, 6))
     original, calls = ReconstructionObjective.sums, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -117,6 +118,10 @@ class AutoencoderNetwork(ABC):
             What else there will be a gradient from: through `Passes.d_encoded`, or through
             `Passes.contract`.
         """
+
+    def dropping(self, rate: float) -> AutoencoderNetwork:
+        """The same network with another rate of dropout, where it has any."""
+        return replace(self, dropout=rate)
 
     def joined(
         self, encoder: Side, decoder: Side, mean: Tensor | None, scale: Tensor | None

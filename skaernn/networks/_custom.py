@@ -103,6 +103,10 @@ class CustomAutoencoder(ModuleNetwork):
             raise ValueError("The factory must make networks of the same shapes every time.")
         self.pack(module, theta)
 
+    def dropping(self, rate):
+        """See `AutoencoderNetwork`: what a user's module drops is its own affair."""
+        return self
+
     def start_path(self, theta, encode, shift, decode, bias):
         """Not for the user's own modules, which have no path."""
         raise TypeError("A network of the user's own has no linear path.")
