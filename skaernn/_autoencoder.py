@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 
 from ._base_autoencoder import BaseAutoencoder
-from ._compat import Interval, RealNotInt, StrOptions
+from ._compat import Interval, StrOptions
 from ._losses import LOSSES
-from ._validation import LayerSizes
-from .networks import ACTIVATIONS
+from .networks import ACTIVATIONS, CORRUPTIONS, PENALTIES
 
 
 class AutoencoderTransformer(BaseAutoencoder):
@@ -35,7 +34,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         features are accepted: the ones beyond start at random and unused.
     hidden_layer_sizes : tuple of int or int, default=(128,)
         Widths of the encoder's hidden layers; the decoder mirrors them. ``()`` leaves a single
-        layer on each side.
+        layer on each side. Numbers of channels, if `architecture` is "convolutional".
     activation : str, default="relu"
         Activation of the hidden layers:
 
@@ -52,27 +51,66 @@ class AutoencoderTransformer(BaseAutoencoder):
         Activation f_enc of the code, one of the above.
     output_activation : str, default="auto"
         Activation f_dec of the output, one of the above. "auto" is the inverse link of `loss`:
-        "logistic" for "binary_cross_entropy", else "identity".
+        "logistic" for "binary_cross_entropy", the exponential for "poisson", else "identity".
     dropout : float, default=0.0
         Probability, in [0, 1), of dropping a hidden unit while training.
     linear_path : bool or "auto", default="auto"
         Whether encoder and decoder each add an affine map beside the network, before their
-        activation. "auto" is True if `code_activation` is "identity" and `output_activation` is
-        "auto" or what that stands for. False is the classic network, from a random start.
+        activation. "auto" is True if `architecture` is "dense", `code_activation` "identity" and
+        `output_activation` "auto" or what that stands for. False is the classic network, from a
+        random start.
     scaling : {"auto", "global", "standard"} or None, default="auto"
         - "global": subtract each feature's mean and divide all by one number, which keeps
           relative variances, and so PCA
         - "standard": divide each feature by its own standard deviation; for columns in
           different units, of which the largest would otherwise count alone
         - None: leave X as it is
-        - "auto": None for "binary_cross_entropy", else "global"
+        - "auto": None for "binary_cross_entropy" and "poisson", else "global"
 
         Undone by `inverse_transform`; codes and `loss_` are in scaled units.
+    architecture : {"dense", "convolutional"} or callable, default="dense"
+        - "dense": layers that read all of a row
+        - "convolutional": layers that each halve height and width of an image by a convolution
+          of 3 by 3 (stride 2), then one that reads all; `hidden_layer_sizes` are their channels,
+          (16, 32) say
+        - a callable: ``architecture(n_features, n_components)`` returns your own encoder and
+          decoder, two `torch.nn.Module` from (n, n_features) to (n, n_components) and back, which
+          are trained as the others are. `code_activation` and `output_activation` are put behind
+          them; `hidden_layer_sizes`, `activation` and `dropout` are not read. Module-level
+          functions can be pickled, lambdas cannot.
+    image_shape : tuple of int or None, default=None
+        (height, width) or (height, width, channels) of the images that rows of X are, pixel by
+        pixel as numpy flattens them; read by "convolutional". None: a row is one line of pixels.
+    code_penalty : {"l1", "kl", "contractive"} or None, default=None
+        What is added to the loss, `penalty_strength` times:
+
+        - "l1": the sum of a code's absolute values, which makes most of them small [4]_
+        - "kl": the Kullback-Leibler divergence of 0.05 from a component's mean activation over a
+          batch, summed over components, for ``code_activation="logistic"``: each component is
+          for few rows [5]_
+        - "contractive": the squared Frobenius norm of the encoder's Jacobian, which makes codes
+          insensitive to small changes of X [6]_. Its time grows with `n_components`.
+    penalty_strength : float, default=1e-3
+        Of `code_penalty`, in scaled units.
+    corruption : {"gaussian", "masking", "salt_and_pepper"} or None, default=None
+        What is done to the rows that the encoder reads while training; the clean row is to come
+        out, so that the network learns to denoise [7]_:
+
+        - "gaussian": normal noise of standard deviation `corruption_level`, in scaled units
+        - "masking": the feature's mean (zero, if `scaling` is None) in place of a number, with
+          probability `corruption_level`
+        - "salt_and_pepper": the feature's smallest or largest value in place of a number, with
+          probability `corruption_level`
+    corruption_level : float, default=0.2
+        How much of it.
+    tied_weights : bool, default=False
+        Whether the decoder's weights are the encoder's, transposed: half as many to learn.
     loss : str, default="squared_error"
         - "squared_error": half the squared difference
         - "absolute_error": the absolute difference, which outliers weigh less on
         - "huber": squared below one scaled unit, absolute above
         - "binary_cross_entropy": for X in [0, 1]
+        - "poisson": for counts; the output is the exponential of what the network gives
 
         Summed over features, averaged over rows. Scaling and start are means and principal
         components whatever the loss, so remove gross outliers first.
@@ -158,7 +196,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     -----
     With "squared_error", "global" scaling or none, and without early stopping, the error on the
     training rows is never above that of ``PCA(n_components)``: training starts there, and the
-    best weights it passes are kept.
+    best weights it passes are kept. With `code_penalty` or `corruption`, best is what has the
+    lowest loss, penalty included, on rows corrupted alike.
 
     That is about training rows. With fewer than a few hundred rows the network may fit them too
     closely; ``dropout=0.3`` or ``early_stopping=True`` then help on new ones. With hundreds of
@@ -182,6 +221,13 @@ class AutoencoderTransformer(BaseAutoencoder):
        networks. Science 313, 2006.
     .. [3] H. Bourlard, Y. Kamp: Auto-association by multilayer perceptrons and singular value
        decomposition. Biological Cybernetics 59, 1988.
+    .. [4] B. A. Olshausen, D. J. Field: Emergence of simple-cell receptive field properties by
+       learning a sparse code for natural images. Nature 381, 1996.
+    .. [5] A. Ng: Sparse autoencoder. CS294A lecture notes, Stanford 2011.
+    .. [6] S. Rifai, P. Vincent, X. Muller, X. Glorot, Y. Bengio: Contractive auto-encoders:
+       explicit invariance during feature extraction. ICML 2011.
+    .. [7] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio, P.-A. Manzagol: Stacked denoising
+       autoencoders. JMLR 11, 2010.
 
     Examples
     --------
@@ -200,30 +246,15 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     _parameter_constraints: dict = {
         **BaseAutoencoder._parameter_constraints,
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-        ],
-        "hidden_layer_sizes": [LayerSizes()],
-        "activation": [StrOptions(set(ACTIVATIONS))],
         "code_activation": [StrOptions(set(ACTIVATIONS))],
-        "output_activation": [StrOptions({"auto", *ACTIVATIONS})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "linear_path": [StrOptions({"auto"}), "boolean"],
-        "scaling": [StrOptions({"auto", "global", "standard"}), None],
+        "code_penalty": [StrOptions(set(PENALTIES)), None],
+        "penalty_strength": [Interval(Real, 0, None, closed="left")],
+        "corruption": [StrOptions(set(CORRUPTIONS)), None],
+        "corruption_level": [Interval(Real, 0, None, closed="left")],
+        "tied_weights": ["boolean"],
         "loss": [StrOptions(set(LOSSES))],
     }
-    _architecture = (
-        "n_components",
-        "hidden_layer_sizes",
-        "activation",
-        "code_activation",
-        "output_activation",
-        "linear_path",
-        "scaling",
-        "loss",
-        "dtype",
-    )
+    _architecture = (*BaseAutoencoder._architecture, "code_activation", "tied_weights")
 
     def __init__(
         self,
@@ -236,6 +267,13 @@ class AutoencoderTransformer(BaseAutoencoder):
         dropout=0.0,
         linear_path="auto",
         scaling="auto",
+        architecture="dense",
+        image_shape=None,
+        code_penalty=None,
+        penalty_strength=1e-3,
+        corruption=None,
+        corruption_level=0.2,
+        tied_weights=False,
         loss="squared_error",
         solver="adam",
         learning_rate=1e-3,
@@ -263,6 +301,13 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.dropout = dropout
         self.linear_path = linear_path
         self.scaling = scaling
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.code_penalty = code_penalty
+        self.penalty_strength = penalty_strength
+        self.corruption = corruption
+        self.corruption_level = corruption_level
+        self.tied_weights = tied_weights
         self.loss = loss
         self.solver = solver
         self.learning_rate = learning_rate

@@ -1,33 +1,80 @@
-"""The base of the autoencoders: how they are fitted and what a fit leaves."""
+"""The base of the autoencoders of vectors: how they are fitted and what a fit leaves."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral, Real
 
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.metaestimators import available_if
 
-from ._compat import fit_context
+from ._compat import Interval, RealNotInt, StrOptions, fit_context
 from ._content import MatrixContent
-from ._dense_objective import DenseObjective
-from ._design import Design, check_combinations, design, largest_network, resolve_scaling
+from ._design import (
+    Design,
+    check_combinations,
+    design,
+    goal,
+    largest_network,
+    limits,
+    resolve_hidden,
+    resolve_scaling,
+)
 from ._estimator import NeuralEstimator, TrainingInput, fitting
-from ._losses import LOSSES
+from ._losses import LOSSES, ReconstructionLoss
 from ._reconstruction import ReconstructionMixin, code_moments
+from ._reconstruction_objective import ReconstructionObjective
 from ._rows import Rows
 from ._validation import (
+    ImageShape,
+    LayerSizes,
     check_fits_dtype,
     check_memory,
+    check_range,
     check_rows,
-    check_unit_interval,
     check_weights,
     to_tensor,
 )
+from .networks import ACTIVATIONS, ARCHITECTURES, CORRUPTIONS, PENALTIES, Penalty, Range
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, NeuralEstimator):
     """Autoencoders of vectors; a subclass adds its parameters."""
+
+    _parameter_constraints: dict = {
+        **NeuralEstimator._parameter_constraints,
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+        ],
+        "hidden_layer_sizes": [LayerSizes()],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "output_activation": [StrOptions({"auto", *ACTIVATIONS})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "linear_path": [StrOptions({"auto"}), "boolean"],
+        "scaling": [StrOptions({"auto", "global", "standard"}), None],
+        "architecture": [StrOptions(set(ARCHITECTURES)), callable],
+        "image_shape": [ImageShape(), None],
+    }
+    _architecture = (
+        "n_components",
+        "hidden_layer_sizes",
+        "activation",
+        "output_activation",
+        "linear_path",
+        "scaling",
+        "architecture",
+        "image_shape",
+        "loss",
+        "dtype",
+    )
+    _variational = False
+    # parameters of some
+    code_activation = "identity"
+    code_penalty = None
+    corruption = None
+    tied_weights = False
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -93,6 +140,29 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             self._fit({"X": X, "sample_weight": sample_weight}, incremental=True)
         return self
 
+    @property
+    def _loss(self) -> ReconstructionLoss:
+        """The loss that the parameters name."""
+        return LOSSES[self.loss]
+
+    def _loss_on(self, rows: Rows) -> ReconstructionLoss:
+        """The loss on scaled `rows`."""
+        return self._loss
+
+    @property
+    def _penalty(self) -> tuple[Penalty | None, float]:
+        """The penalty on what the encoder gives, and its strength."""
+        if self.code_penalty is None:
+            return None, 0.0
+        return PENALTIES[self.code_penalty], float(self.penalty_strength)
+
+    def _noise(self):
+        return {**super()._noise(), "corruption": self.corruption}
+
+    def _needs_keys(self):
+        # modules of the user's own may draw, too
+        return super()._needs_keys() or callable(self.architecture)
+
     def _check_combinations(self):
         check_combinations(self)
 
@@ -117,22 +187,23 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         )
 
     def _check_values(self, X):
-        if LOSSES[self.loss].fixed_output:
-            check_unit_interval(X, self.loss)
+        if self._loss.fixed_output:
+            check_range(X, self.loss, self._loss.check_targets(X.min(), X.max()))
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 
     def _largest_product(self, data, dtype, device):
         network = largest_network(self, *data.X.shape)
+        sizes = (network.n_features, *resolve_hidden(self), network.n_components)
         advice = "smaller hidden_layer_sizes or n_components"
-        check_memory(network.layout.size, dtype, device, network.sides["encoder"], advice)
+        check_memory(network.layout.size, dtype, device, sizes, advice)
         return network.largest_product
 
     def _objective(self, rows, *, resume, batch_size, seed):
         plan = self._continue(rows) if resume else design(self, rows)
-        return DenseObjective(
+        return ReconstructionObjective(
             plan.network,
-            LOSSES[self.loss],
+            goal(self, plan.rows, self._limits(plan.rows, resume)),
             plan.rows,
             alpha=self.alpha,
             batch_size=batch_size,
@@ -146,6 +217,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         network = replace(self._network, dropout=float(self.dropout))
         return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
 
+    def _limits(self, rows: Rows, resume: bool) -> Range | None:
+        """Range of the rows of the first fit, where the corruption reads it."""
+        if self.corruption is None or not CORRUPTIONS[self.corruption].needs_range:
+            return None
+        if resume and self._range is not None:
+            return Range(*(torch.tensor(ends).to(rows.device, rows.dtype) for ends in self._range))
+        return limits(rows)
+
     def _attributes(self, objective, state):
         network, rows, principal = objective.network, objective.rows, objective.principal
         module = objective.module(state.theta[0])
@@ -153,6 +232,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         ratios = getattr(self, "explained_variance_ratio_", None) if state.resumed else None
         if principal is not None:
             ratios = principal.ratios(network.n_components).cpu().numpy()
+        corrupter = objective.goal.corrupter
+        ends = None if corrupter is None else corrupter.limits
         return {
             **self._training_attributes(objective, state),
             "module_": module,
@@ -164,6 +245,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             "code_mean_": code_mean,
             "code_covariance_": code_covariance,
             "_network": network,
+            "_range": None if ends is None else tuple(end.cpu().numpy() for end in ends),
         }
 
     @property

@@ -138,8 +138,16 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             raise AttributeError(f"partial_fit is not available with solver={self.solver!r}.")
         return True
 
+    def _noise(self) -> dict[str, Any]:
+        """Parameters that bring noise into the loss, where they are not None or zero."""
+        return {"dropout": self.dropout}
+
+    def _needs_keys(self) -> bool:
+        """Whether something random depends on the content of a row."""
+        return any(self._noise().values())
+
     def _check_solver(self) -> None:
-        refused = {"early_stopping": self.early_stopping, "dropout": self.dropout}
+        refused = {"early_stopping": self.early_stopping, **self._noise()}
         for name, value in refused.items():
             if SOLVERS[self.solver].full_batch and value:
                 raise ValueError(
@@ -181,7 +189,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         selections = select(
             data.content,
             data.weight,
-            keyed=self.dropout > 0,
+            keyed=self._needs_keys(),
             batch_size=self._most_batch_rows(),
             shuffle=self.shuffle,
             validation=(self.validation_fraction, seed) if split else None,
@@ -190,7 +198,8 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if held_out_inputs is not None:
             other = self._read(**held_out_inputs, reset=False, suffix="_val")
             check_fits_dtype(other.numbers()["X"], dtype, "X_val")
-            held_out = other.rows(select(other.content, other.weight), device, dtype)
+            chosen = select(other.content, other.weight, keyed=self._needs_keys())
+            held_out = other.rows(chosen, device, dtype)
         batch_size = min(self._most_batch_rows(), len(rows))
         with (
             threads_for(batch_size * product, device),
@@ -353,6 +362,6 @@ def _comparable(name: str, value):
     """A parameter value that can be compared and pickled."""
     if isinstance(value, np.generic):
         value = value.item()
-    if name == "hidden_layer_sizes":
+    if name == "hidden_layer_sizes" or (name == "image_shape" and value is not None):
         return tuple(np.atleast_1d(value).tolist())
     return value

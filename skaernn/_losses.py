@@ -41,12 +41,15 @@ class Loss(ABC):
     outputs_per_target : int
     default_scaling : str or None
         What ``scaling="auto"`` stands for; None: targets are not to be scaled.
+    of_batch : bool
+        Whether it is a function of a whole batch, not a sum over rows.
     """
 
     output_activation = "identity"
     fixed_output = False
     outputs_per_target = 1
     default_scaling: str | None = "global"
+    of_batch = False
 
     @abstractmethod
     def value_and_gradient(
@@ -191,9 +194,46 @@ class BinaryCrossEntropy(ReconstructionLoss):
         return functional.binary_cross_entropy(output, target, reduction="none")
 
 
+class Poisson(ReconstructionLoss):
+    """exp(z) - y z for counts y of mean exp(z): their negative log-likelihood up to a constant.
+
+    `errors` are the deviance, 2 (y log(y / mean) - y + mean).
+    """
+
+    output_activation = "exp"
+    fixed_output = True
+    unit_power = 0
+    default_scaling = None
+
+    def link(self, mean, deviation=None):
+        return mean.clamp_min(1e-6).log()
+
+    def start_decoder(self, decode, mean):
+        # exp(log(m) + u) = m + m u + O(u^2); rare counts are not to grow out of all proportion
+        return decode / mean.clamp_min(0.1 * float(mean.mean()) + 1e-6), self.link(mean)
+
+    def check_targets(self, low, high):
+        return "non-negative" if low < 0 else None
+
+    def value_and_gradient(self, output, target, weight, gradient, value):
+        torch.exp(output, out=gradient.full)
+        terms = gradient.full - target * output
+        gradient.full.sub_(target)
+        if weight is not None:
+            terms.mul_(weight)
+            gradient.full.mul_(weight)
+        torch.sum(terms, (1, 2), keepdim=True, out=value)
+
+    def errors(self, output, target):
+        least = torch.finfo(output.dtype).tiny
+        logs = torch.xlogy(target, target) - torch.xlogy(target, output.clamp_min(least))
+        return (logs - target + output).mul_(2).clamp_min_(0)
+
+
 LOSSES: dict[str, ReconstructionLoss] = {
     "squared_error": SquaredError(),
     "absolute_error": AbsoluteError(),
     "huber": Huber(),
     "binary_cross_entropy": BinaryCrossEntropy(),
+    "poisson": Poisson(),
 }

@@ -12,6 +12,7 @@ from torch import Tensor
 from ._device import precise
 from .networks import mix
 
+_EVALUATION = -1  # the epoch whose noise an evaluation sees
 _MOST_KEPT = 8  # workspaces, and fewer if they are large
 
 
@@ -93,11 +94,14 @@ class Workspace(ABC):
 
     @abstractmethod
     def value(self, batch: Batch) -> Tensor:
-        """Summed loss, number of losses and room for a penalty, (K, 3), without noise."""
+        """Summed loss, number of losses and room for a penalty, (K, 3), without dropout.
+
+        Noise that is part of the loss (of corruption, of codes) is that of the batch's epoch.
+        """
 
     @abstractmethod
     def sums(self, batch: Batch) -> Tensor:
-        """The same with the noise of training, and the gradient where `grad` is."""
+        """The same with dropout, and the gradient where `grad` is."""
 
 
 class RowsObjective(ABC):
@@ -216,14 +220,14 @@ class RowsObjective(ABC):
         torch.baddbmm(room, pull[:, None], theta[..., None], beta=0, alpha=0.5, out=room)
 
     def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
-        """Mean loss of one model without noise and penalty."""
+        """Mean loss of one model without dropout and L2 penalty, under one draw of noise."""
         rows = self.rows if n_rows is None else self.rows.sample(n_rows)
         if self._evaluated is None:
             self._evaluated = torch.empty_like(theta)
         self._evaluated.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
         if n_rows is not None or self._parts is None:
-            everything = rows.sorted(Batch(rows.index, rows.weight, None, 0))
+            everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, _EVALUATION))
             parts = everything.split(self.most_evaluated), rows.total_weight()
             self._parts = parts if n_rows is None else self._parts
         else:

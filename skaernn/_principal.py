@@ -15,6 +15,7 @@ from ._device import precise
 from ._rows import Rows
 from ._sequence_rows import Counted
 
+_LEAST_NOISE = 1e-6  # of probabilistic PCA, relative to the mean variance
 _COVARIANCE_RATIO = 10  # rows per feature from which on the covariance is used, not the rows
 
 
@@ -91,6 +92,28 @@ class PrincipalComponents:
     def first(self, n: int) -> PrincipalComponents:
         """The first `n` components, with all variances."""
         return replace(self, components=self.components[:, :n].clone())
+
+    def probabilistic(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Probabilistic PCA (Tipping & Bishop 1999) along the first `n` components.
+
+        With noise of the mean discarded variance s in all directions, components of variance v
+        have the loadings (v - s)^(1/2), and codes the posterior mean (v - s)^(1/2) / v times the
+        score, and the posterior variance s / v.
+
+        Returns
+        -------
+        gain, shrinkage, log_variance : Tensor of shape (min(n, R),)
+        """
+        n_features, unit = len(self.components), self.unit
+        variances = self.variances[:n] * unit**2
+        total = float(self.variances.sum()) * unit**2
+        noise = self.discarded(n) / max(1, n_features - n)
+        noise = max(noise, _LEAST_NOISE * total / n_features)
+        spare = (variances - noise).clamp_(min=0)
+        known = variances.clamp_min(noise)  # a component that is all noise tells nothing
+        known = torch.where(known > 0, known, 1.0)
+        log_variance = torch.where(spare > 0, (noise / known).log(), 0.0)
+        return spare.sqrt(), spare.sqrt() / known, log_variance
 
     def discarded(self, n: int) -> float:
         """Variance left out by the first `n` components: PCA's squared error per row."""

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._chunks import in_chunks
 from ._device import exact_inference, precise
-from ._losses import LOSSES
 from ._principal import gaussian, global_scale, moments
 from ._rows import Rows, make_rows
 from ._validation import check_codes, check_rows, check_weights, to_tensor
@@ -67,21 +66,22 @@ class ReconstructionMixin(TransformerMixin):
         Returns
         -------
         errors : ndarray of shape (n_samples,)
-            Mean over the features of the squared difference (of the absolute one, of Huber's or
-            of the cross-entropy, if that is `loss`). In X's units, squared for squared error and
-            Huber's, whose threshold is one scaled unit; in nats for the cross-entropy.
+            Mean over the features of the squared difference (of the absolute one, of Huber's, of
+            the cross-entropy or of the Poisson deviance, if that is `loss`). In X's units, squared
+            for squared error and Huber's, whose threshold is one scaled unit; in nats for the
+            cross-entropy.
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
         self._check_values(X)
-        module, loss = self.module_, LOSSES[self.loss]
+        module, loss = self.module_, self._loss
         units = 1.0
         if module.scale is not None:  # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power
 
         def errors(rows):
             scaled = module.to_scaled(rows)
-            return (loss.errors(module.decoder(module.encoder(scaled)), scaled) * units).mean(1)
+            return (loss.errors(module.decoder(module.code(scaled)), scaled) * units).mean(1)
 
         return in_chunks(errors, X, None, self.device_)
 
@@ -143,14 +143,17 @@ class ReconstructionMixin(TransformerMixin):
         normal = check_random_state(random_state).standard_normal(
             (int(n_samples), self.n_components_)
         )
+        codes = self._spread(normal).astype(self.code_mean_.dtype)
+        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+
+    def _spread(self, normal):
+        """Codes (n, C) as the training codes are distributed, of standard normal numbers."""
         # copies: what comes from a memory-mapped file cannot be written to, and torch minds
         mean, covariance = (
             torch.from_numpy(np.array(moment, dtype=np.float64))
             for moment in (self.code_mean_, self.code_covariance_)
         )
-        codes = gaussian(mean, covariance, torch.from_numpy(normal))
-        codes = codes.numpy().astype(self.code_mean_.dtype)
-        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+        return gaussian(mean, covariance, torch.from_numpy(normal)).numpy()
 
 
 def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
@@ -165,7 +168,7 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
     with exact_inference(rows.X.device):
         for block, weight in rows.blocks(rows.dtype, 1024):
             scaled = module.to_scaled(block)
-            difference = (module.decoder(module.encoder(scaled)) - scaled).to(rows.dtype)
+            difference = (module.decoder(module.code(scaled)) - scaled).to(rows.dtype)
             if module.scale is not None:
                 difference = difference * (module.scale / unit)
             else:
@@ -182,7 +185,7 @@ def code_moments(module: AutoencoderModule, rows: Rows) -> tuple[np.ndarray, np.
     codes, weights = [], []
     with exact_inference(rows.X.device):
         for block, weight in rows.sample(_CODE_SAMPLE).blocks(rows.dtype):
-            codes.append(module.encoder(block))
+            codes.append(module.code(block))
             weights.append(weight * torch.ones_like(block[:, :1]))
         code, weight = torch.cat(codes), torch.cat(weights)
         weight /= weight.sum()

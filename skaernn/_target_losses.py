@@ -1,4 +1,4 @@
-"""Losses against targets that are not the input: counts, quantiles, distributions, classes."""
+"""Losses against targets that are not the input: quantiles, distributions, classes."""
 
 from __future__ import annotations
 
@@ -10,29 +10,6 @@ from torch.nn import functional
 
 from ._losses import LOSSES, Loss, dot
 from .networks import SMALLEST_DEVIATION
-
-
-class Poisson(Loss):
-    """exp(z) - y z for counts y of mean exp(z): their negative log-likelihood up to a constant."""
-
-    output_activation = "exp"
-    fixed_output = True
-    default_scaling = None
-
-    def link(self, mean, deviation):
-        return mean.clamp_min(1e-6).log()
-
-    def check_targets(self, low, high):
-        return "non-negative" if low < 0 else None
-
-    def value_and_gradient(self, output, target, weight, gradient, value):
-        torch.exp(output, out=gradient.full)
-        terms = gradient.full - target * output
-        gradient.full.sub_(target)
-        if weight is not None:
-            terms.mul_(weight)
-            gradient.full.mul_(weight)
-        torch.sum(terms, (1, 2), keepdim=True, out=value)
 
 
 @dataclass(frozen=True)
@@ -121,7 +98,6 @@ class CrossEntropy(Loss):
 
 TARGET_LOSSES: dict[str, Loss] = {
     **LOSSES,
-    "poisson": Poisson(),
     "quantile": Quantile(),
     "gaussian": Gaussian(),
 }

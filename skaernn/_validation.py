@@ -52,6 +52,19 @@ class LayerSizes(Constraint):
         return "a tuple of ints in the range [1, inf)"
 
 
+class ImageShape(Constraint):
+    """Height and width, and perhaps the number of channels: positive ints."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one."""
+        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) not in ((2,), (3,)):
+            return False
+        return all(isinstance(size, Integral) and size >= 1 for size in val)
+
+    def __str__(self):
+        return "a tuple (height, width[, channels]) of ints in the range [1, inf)"
+
+
 class Device(Constraint):
     """The name of a torch device, or a torch device."""
 
@@ -194,13 +207,13 @@ def check_validation_inputs(early_stopping: bool, inputs: dict | None) -> dict |
     return inputs
 
 
-def check_unit_interval(X: np.ndarray, loss: str) -> None:
-    """Refuse values outside [0, 1], which `loss` has no meaning for."""
-    low, high = X.min(), X.max()
-    if low < 0 or high > 1:
+def check_range(X: np.ndarray, loss: str, wanted: str | None) -> None:
+    """Refuse values that `loss` has no meaning for, which are to be as `wanted` says."""
+    if wanted is not None:
+        advice = "rescale it, with MinMaxScaler say" if "[" in wanted else "remove or shift them"
         raise ValueError(
-            f"loss={loss!r} needs X in [0, 1], but X lies in [{low:.6g}, {high:.6g}]; "
-            "rescale it, with MinMaxScaler say, or choose another loss."
+            f"loss={loss!r} needs X {wanted}, but X lies in [{X.min():.6g}, {X.max():.6g}]; "
+            f"{advice}, or choose another loss."
         )
 
 

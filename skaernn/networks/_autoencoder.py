@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ._layout import Layout
 from ._modules import AutoencoderModule, Side, VariationalModule
+from ._penalties import Penalty
 
 
 class AutoencoderNetwork(ABC):
@@ -100,7 +101,7 @@ class AutoencoderNetwork(ABC):
         n_rows: int,
         *,
         linear_output: bool,
-        jacobian: bool = False,
+        penalty: Penalty | None = None,
     ) -> Passes:
         """Passes over batches of one size, bound to `theta` and `grad` (K, P).
 
@@ -112,8 +113,9 @@ class AutoencoderNetwork(ABC):
             Rows B of a batch.
         linear_output : bool
             Leave out `output_activation`, for a loss defined on what comes before it.
-        jacobian : bool
-            Whether `Passes.contract` will be called.
+        penalty : Penalty or None
+            What else there will be a gradient from: through `Passes.d_encoded`, or through
+            `Passes.contract`.
         """
 
     def joined(
@@ -140,7 +142,7 @@ class Passes(ABC):
         Write the gradient of the loss with respect to `output` here, before `backward`.
         Contiguous.
     d_encoded : Tensor of shape (K, B, E)
-        Write the gradient of whatever else depends on `encoded` here; zero if nothing does.
+        Write the gradient of the penalty with respect to `encoded` here, if there is one.
     noise : Tensor of shape (K, B, C) or None
         Standard normal numbers that codes of a variational network are drawn with; zero at
         first, which is the mean.

@@ -7,7 +7,8 @@ affine path beside the networks g::
 
 A layer is one block of theta, (inputs + 1, outputs): its last row is the bias, which an input
 column of ones makes part of the product. The path is part of the last layer on its side, whose
-block reads [last hidden | x or h | 1].
+block reads [last hidden | x or h | 1]. With tied weights the decoder's blocks hold biases alone,
+(1, outputs), and its weights, path included, are those of the encoder, transposed.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from ._activations import ACTIVATIONS
+from ._autoencoder import AutoencoderNetwork
 from ._layout import Layout
-from ._modules import AutoencoderModule, Side, linear_from
+from ._module_passes import KeyedDropout, ModulePasses
+from ._modules import AutoencoderModule, Side, Transposed, linear_from
+from ._passes import DensePasses
+from ._recurrent_module import OUTPUTS
 
 
 @dataclass(frozen=True)
-class DenseAutoencoder:
+class DenseAutoencoder(AutoencoderNetwork):
     """Description of a dense autoencoder; holds no parameters.
 
     Parameters
@@ -34,13 +39,19 @@ class DenseAutoencoder:
         Widths F of the input and C of the code.
     hidden_layer_sizes : tuple of int
         Widths of the encoder's hidden layers; the decoder mirrors them.
-    activation, code_activation, output_activation : str
+    activation, code_activation : str
         Keys of `ACTIVATIONS`.
+    output_activation : str
+        Key of `OUTPUTS`.
     linear_path : bool
         Whether an affine map stands beside the network on either side. Without hidden layers
         the network is that affine map.
     dropout : float
         Probability of dropping a hidden unit in training.
+    tied_weights : bool
+        Whether the decoder's weights are the encoder's, transposed.
+    variational : bool
+        Whether the encoder gives means and log-variances, not codes.
     """
 
     n_features: int
@@ -51,18 +62,20 @@ class DenseAutoencoder:
     output_activation: str = "identity"
     linear_path: bool = False
     dropout: float = 0.0
+    tied_weights: bool = False
+    variational: bool = False
 
     @property
     def sides(self) -> dict[str, tuple[int, ...]]:
         """Widths from the input of each side to its output."""
         hidden = tuple(self.hidden_layer_sizes)
         return {
-            "encoder": (self.n_features, *hidden, self.n_components),
+            "encoder": (self.n_features, *hidden, self.n_encoded),
             "decoder": (self.n_components, *reversed(hidden), self.n_features),
         }
 
     @property
-    def layout(self) -> Layout:
+    def layout(self):
         """Where the block of each layer lies in theta."""
         return _layout(self)
 
@@ -77,7 +90,7 @@ class DenseAutoencoder:
         return self.linear_path and self.n_hidden > 0
 
     @property
-    def penalised(self) -> Tensor:
+    def penalised(self):
         """Mask (P,): 1 for what the L2 penalty acts on, 0 for biases and linear path."""
         mask = torch.zeros(1, self.layout.size, device="cpu")
         for name, view in self.layout.views(mask).items():
@@ -85,22 +98,25 @@ class DenseAutoencoder:
         return mask[0]
 
     @property
-    def largest_product(self) -> int:
+    def largest_product(self):
         """Multiplications per row in the largest matrix product of a pass."""
         return max(math.prod(shape) for shape in self.layout.shapes.values())
 
-    def start(self, theta: Tensor, generator: torch.Generator) -> None:
+    def start(self, theta, generator):
         """Write random weights into `theta` (P,).
 
         Weights after Glorot & Bengio (2010), which keeps the variance of activations and
         gradients over layers; biases uniform within 1 / sqrt(inputs). With a linear path the
-        last layer on each side starts at zero, so that the path alone speaks.
+        last layer on each side starts at zero, so that the path alone speaks. (Where weights are
+        tied, so do all biases, and the last layer of the decoder adds a constant at most.)
         """
         for name, view in self._views(theta).items():
-            if self.linear_path and name.endswith(f".{self.n_hidden}"):
+            last = name.endswith(f".{self.n_hidden}")
+            if self.linear_path and (last or (self.tied_weights and len(view) == 1)):
                 view.zero_()
                 continue
-            n_in, n_out = len(view) - 1, view.shape[1]
+            side, i = name.split(".")
+            n_in, n_out = self.sides[side][int(i)], view.shape[1]
             # drawn in float32 on the CPU: the same start for every dtype and device
             draw = torch.empty(view.shape, dtype=torch.float32, device="cpu")
             draw.uniform_(-1, 1, generator=generator)
@@ -108,48 +124,37 @@ class DenseAutoencoder:
             draw[-1] *= n_in**-0.5
             view.copy_(draw)
 
-    def start_path(
-        self, theta: Tensor, encode: Tensor, decode: Tensor, offset: Tensor, bias: Tensor
-    ) -> None:
-        """Set the affine map h = (x - offset) encode, x' = h decode + bias in `theta` (P,)."""
-        views = self._views(theta)
-        ends = {"encoder": (encode, -(offset @ encode)), "decoder": (decode, bias)}
-        for side, (weight, shift) in ends.items():
-            block = views[f"{side}.{self.n_hidden}"]
-            block[-1 - len(weight) : -1] = weight
-            block[-1] = shift
+    def start_path(self, theta, encode, shift, decode, bias):
+        """Set the affine maps x encode + shift and h decode + bias in a started `theta` (P,)."""
+        views, last = self._views(theta), self.n_hidden
+        block = views[f"encoder.{last}"]
+        block[-1 - len(encode) : -1], block[-1] = encode, shift
+        block = views[f"decoder.{last}"]
+        if not self.tied_weights:
+            block[-1 - len(decode) : -1] = decode
+            block[-1] = bias
+            return
+        block[0] = bias
+        if self.n_hidden:  # what the rest of the decoder says to a code, whatever the code
+            decoder = self.module(theta).decoder
+            block[0] -= decoder.network(theta.new_zeros(1, self.n_components))[0] - block[0]
 
-    def _views(self, theta: Tensor) -> dict[str, Tensor]:
-        """Views of the blocks of one model's `theta` (P,)."""
-        return {name: view[0] for name, view in self.layout.views(theta[None]).items()}
-
-    def _network_rows(self, name: str) -> int:
-        """How many rows of a block are weights of the network, not of the path or the bias."""
-        if self.linear_path and not self.n_hidden:
-            return 0
-        side, i = name.split(".")
-        return self.sides[side][int(i)]
-
-    def module(
-        self, theta: Tensor, mean: Tensor | None = None, scale: Tensor | None = None
-    ) -> AutoencoderModule:
+    def module(self, theta, mean=None, scale=None):
         """A plain module with copies of `theta` (P,), `mean` and `scale`, in eval mode."""
-        views = self._views(theta)
-        activations = {"encoder": self.code_activation, "decoder": self.output_activation}
-        sides = []
-        for side, activation in activations.items():
-            layers: list[nn.Module] = []
-            for i, width in enumerate(self.sides[side][:-1]):
-                if i:
-                    layers.append(ACTIVATIONS[self.activation].module())
-                block = views[f"{side}.{i}"]
-                layers.append(linear_from(block[:width], block[-1]))
-            path = linear_from(block[width:-1], None) if self.has_path else None
-            sides.append(Side(nn.Sequential(*layers), path, ACTIVATIONS[activation].module()))
-        units = (None if value is None else value.clone() for value in (mean, scale))
-        return AutoencoderModule(*sides, *units).eval()
+        return self.joined(*self._built(self._views(theta)), mean, scale)
 
-    def module_from(self, weights: dict[str, Tensor]) -> AutoencoderModule:
+    def bound(self, theta: Tensor, grad: Tensor | None) -> AutoencoderModule:
+        """The module whose parameters are views of `theta` (P,), and their `grad` of `grad`."""
+        module = self.joined(*self._built(self._views(theta), self.dropout > 0), None, None)
+        placed = self._placed(module, theta)
+        gradients = placed if grad is None else self._placed(module, grad)
+        for (parameter, view), (_, d_view) in zip(placed, gradients, strict=True):
+            parameter.data = view
+            if grad is not None:
+                parameter.grad = d_view
+        return module
+
+    def module_from(self, weights):
         """The module whose ``state_dict`` is `weights`."""
         some = next(value for name, value in weights.items() if name.endswith("weight"))
         module = self.module(
@@ -158,26 +163,78 @@ class DenseAutoencoder:
         module.load_state_dict(weights)
         return module
 
-    def pack(self, module: AutoencoderModule, theta: Tensor) -> None:
+    def pack(self, module, theta):
         """Write the parameters of `module` into `theta` (P,): the inverse of `module`."""
-        views = self._views(theta)
-        with torch.no_grad():
-            for name, widths in self.sides.items():
-                side = getattr(module, name)
-                linears = [layer for layer in side.network if isinstance(layer, nn.Linear)]
-                for i, (layer, width) in enumerate(zip(linears, widths, strict=False)):
-                    block = views[f"{name}.{i}"]
-                    block[:width] = layer.weight.T
-                    block[-1] = layer.bias
-                if side.path is not None:
-                    block[width:-1] = side.path.weight.T
+        for parameter, view in self._placed(module, theta):
+            view.copy_(parameter.detach())
+
+    def passes(self, theta, grad, n_rows, *, linear_output, penalty=None):
+        """Hand-written ones, but where the penalty is one of the Jacobian: by autograd."""
+        how = {"linear_output": linear_output, "penalty": penalty}
+        if penalty is not None and penalty.of_jacobian:
+            return ModulePasses(self, theta, grad, n_rows, **how)
+        return DensePasses(self, theta, grad, n_rows, **how)
+
+    def _views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views of the blocks of one model's `flat` (P,)."""
+        return {name: view[0] for name, view in self.layout.views(flat[None]).items()}
+
+    def _network_rows(self, name: str) -> int:
+        """How many rows of a block are weights of the network, not of the path or the bias."""
+        side, i = name.split(".")
+        if (self.linear_path and not self.n_hidden) or (self.tied_weights and side == "decoder"):
+            return 0
+        return self.sides[side][int(i)]
+
+    def _built(self, views: dict[str, Tensor], dropout: bool = False) -> tuple[Side, Side]:
+        """Encoder and decoder with copies of the blocks, and places for masks of dropout."""
+        ends = {"encoder": self.code_activation, "decoder": self.output_activation}
+        sides: list[Side] = []
+        for side, activation in ends.items():
+            layers: list[nn.Module] = []
+            path = None
+            for i, width in enumerate(self.sides[side][:-1]):
+                block = views[f"{side}.{i}"]
+                if self.tied_weights and sides:
+                    of = self._linears(sides[0])[self.n_hidden - i]
+                    layers.append(Transposed(of, block[-1].clone()))
+                else:
+                    layers.append(linear_from(block[:width], block[-1]))
+                if i < self.n_hidden:
+                    layers.append(ACTIVATIONS[self.activation].module())
+                    layers += [KeyedDropout(self.dropout)] * dropout
+            if self.has_path:
+                tied = self.tied_weights and sides
+                path = Transposed(sides[0].path, None) if tied else linear_from(block[width:-1])
+            sides.append(Side(nn.Sequential(*layers), path, OUTPUTS[activation]()))
+        return sides[0], sides[1]
+
+    @staticmethod
+    def _linears(side: Side) -> list[nn.Module]:
+        """The layers of a side that hold parameters."""
+        return [layer for layer in side.network if isinstance(layer, (nn.Linear, Transposed))]
+
+    def _placed(self, module: AutoencoderModule, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each parameter of `module` with the view of `flat` (P,) where it belongs."""
+        views, placed = self._views(flat), []
+        for name, widths in self.sides.items():
+            side = getattr(module, name)
+            for i, (layer, width) in enumerate(zip(self._linears(side), widths, strict=False)):
+                block = views[f"{name}.{i}"]
+                if isinstance(layer, nn.Linear):
+                    placed.append((layer.weight, block[:width].T))
+                placed.append((layer.bias, block[-1]))
+            if isinstance(side.path, nn.Linear):
+                placed.append((side.path.weight, block[width:-1].T))
+        return placed
 
 
 @functools.lru_cache(maxsize=16)
 def _layout(network: DenseAutoencoder) -> Layout:
     shapes = {}
     for side, widths in network.sides.items():
+        tied = network.tied_weights and side == "decoder"
         for i, n_out in enumerate(widths[1:]):
             beside = widths[0] if network.has_path and i == network.n_hidden else 0
-            shapes[f"{side}.{i}"] = (widths[i] + beside + 1, n_out)
+            shapes[f"{side}.{i}"] = (1 if tied else widths[i] + beside + 1, n_out)
     return Layout(shapes)

@@ -9,7 +9,7 @@ from torch.nn import functional
 LOG_VARIANCES = -30.0, 20.0  # of a posterior: beyond, their exponentials are of no use
 
 
-def linear_from(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """An `nn.Linear` holding copies of `weight` (inputs, outputs) and `bias` (outputs,).
 
     Its constructor is not run: that one draws from torch's global generator.

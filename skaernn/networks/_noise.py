@@ -7,6 +7,8 @@ SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number gener
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -72,3 +74,17 @@ def dropout_mask(
     """
     kept = uniform(keys, salt, width) >= rate
     return kept.to(dtype).mul_(1.0 / (1.0 - rate))
+
+
+def normal(keys: Tensor, salt: int, width: int) -> Tensor:
+    """Standard normal numbers (B, width), float64, that depend on `keys` and `salt` alone.
+
+    By the transform of Box & Muller (1958). In float64, whose rounding, which may differ from
+    place to place, is below what a network in float32 sees.
+    """
+    half = (width + 1) // 2
+    double = torch.float32 if keys.device.type == "mps" else torch.float64
+    u = uniform(keys, salt, 2 * half).to(double)
+    radius = (1 - u[:, :half]).log_().mul_(-2).sqrt_()
+    angle = u[:, half:] * (2 * math.pi)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :width]

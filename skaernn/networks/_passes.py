@@ -8,18 +8,24 @@ rows. Autograd through the module of the same parameters is the oracle in the te
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ._activations import ACTIVATIONS, Activation, Operation
-from ._dense import DenseAutoencoder
+from ._autoencoder import Passes
+from ._modules import LOG_VARIANCES
 from ._noise import dropout_mask, mix
+from ._penalties import Penalty
+
+if TYPE_CHECKING:
+    from ._dense import DenseAutoencoder
 
 Tape = list[Operation]
 
 
-class DensePasses:
+class DensePasses(Passes):
     """Passes of a `DenseAutoencoder` over batches of one size.
 
     Parameters
@@ -33,15 +39,10 @@ class DensePasses:
         Rows B of a batch.
     linear_output : bool
         Leave out `output_activation`, for a loss defined on what comes before it.
+    penalty : Penalty or None
+        What else there is a gradient from.
 
-    Attributes
-    ----------
-    x : Tensor of shape (K, B, F)
-        Write the batch here.
-    output : Tensor of shape (K, B, F)
-        Holds the reconstruction after `forward`.
-    delta : Tensor of shape (K, B, F)
-        Write the gradient of the loss with respect to `output` here, before `backward`.
+    See `Passes` for the attributes.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class DensePasses:
         n_rows: int,
         *,
         linear_output: bool = False,
+        penalty: Penalty | None = None,
     ):
         self.network = network
         self._theta, self._n_rows = theta, n_rows
@@ -68,9 +70,18 @@ class DensePasses:
         outer_delta = self._buffer(hidden[0] + n_components)
         self.x = inner[..., -1 - n_features : -1]
         self.output, self.delta = self._buffer(n_features), self._buffer(n_features)
-        code, code_delta = outer[..., -1 - n_components : -1], outer_delta[..., -n_components:]
+        code, d_code = outer[..., -1 - n_components : -1], outer_delta[..., -n_components:]
+        self.encoded, d_encoder = code, d_code
+        if network.variational:
+            self.encoded, d_encoder = (self._buffer(network.n_encoded) for _ in range(2))
+        self._record("encoder", inner, None, self.encoded, d_encoder, network.code_activation)
+        if penalty is not None:
+            self.d_encoded = self._buffer(network.n_encoded)
+            # the tape of `backward` is turned round: this comes before the encoder's own part
+            self._backward.append(partial(d_encoder.add_, self.d_encoded))
+        if network.variational:
+            self._record_draw(code, d_code, d_encoder)
         output_activation = "identity" if linear_output else network.output_activation
-        self._record("encoder", inner, None, code, code_delta, network.code_activation)
         self._record("decoder", outer, outer_delta, self.output, self.delta, output_activation)
         self._backward.reverse()
 
@@ -94,6 +105,31 @@ class DensePasses:
         """Memory (K, B, width), with a column of ones behind it if `ones`."""
         shape = len(self._theta), self._n_rows, width + ones
         return self._theta.new_ones(shape) if ones else self._theta.new_zeros(shape)
+
+    def _record_draw(self, code: Tensor, d_code: Tensor, d_encoder: Tensor) -> None:
+        """Record code = mean + deviation * noise, and its gradient."""
+        self.noise = self._buffer(code.shape[-1])
+        mean, raw = self.encoded.chunk(2, dim=-1)
+        d_mean, d_raw = d_encoder.chunk(2, dim=-1)
+        clamped, deviation = self._buffer(code.shape[-1]), self._buffer(code.shape[-1])
+        inside = self._buffer(code.shape[-1])
+        self._forward += [
+            partial(torch.clamp, raw, *LOG_VARIANCES, out=clamped),
+            partial(torch.mul, clamped, 0.5, out=deviation),
+            deviation.exp_,
+            partial(torch.addcmul, mean, deviation, self.noise, out=code),
+        ]
+        if self._grads is None:
+            return
+        backward = [
+            partial(d_mean.copy_, d_code),
+            partial(torch.eq, raw, clamped, out=inside),
+            partial(torch.mul, d_code, self.noise, out=d_raw),
+            partial(d_raw.mul_, deviation),
+            partial(torch.mul, inside, 0.5, out=inside),
+            partial(d_raw.mul_, inside),
+        ]
+        self._backward.extend(reversed(backward))
 
     def _record(
         self,
@@ -145,11 +181,11 @@ class DensePasses:
         accumulate: bool,
     ) -> None:
         """One layer: `source` (with ones) to `node`; `delta` at the node to `target`."""
-        width, block = node.shape[-1], self._blocks[name]
+        width = node.shape[-1]
         drops = hidden and self.network.dropout > 0
         a = self._buffer(width) if drops else node
         z = self._buffer(width) if activation.needs_input else a
-        self._forward.append(_product(source, block, out=z))
+        self._record_product(name, source, z)
         if activation.forward is not None:
             self._forward.append(partial(activation.forward, z, out=a))
         if drops:
@@ -164,14 +200,69 @@ class DensePasses:
         if activation.backward is not None:
             saved = z if activation.needs_input else a
             backward.append(activation.backward(delta, saved))
-        backward.append(_product(source.mT, delta, out=self._grads[name]))
-        if target is not None:
-            weight = block[:, : target.shape[-1]].mT
-            if accumulate:
-                backward.append(partial(target.baddbmm_, delta, weight))
-            else:
-                backward.append(_product(delta, weight, out=target))
+        backward += self._gradients(name, source, delta, target, accumulate)
         self._backward.extend(reversed(backward))  # the whole tape is turned round at the end
+
+    def _record_product(self, name: str, source: Tensor, z: Tensor) -> None:
+        """Record the affine part of a layer, `source` (with ones) to `z`."""
+        block = self._blocks[name]
+        terms = self._tied(name, source, None, self._blocks)
+        if terms is None:
+            self._forward.append(_product(source, block, out=z))
+            return
+        self._forward.append(partial(z.copy_, block))  # the bias
+        self._forward += [partial(z.baddbmm_, read, of.mT) for read, _, of in terms]
+
+    def _gradients(
+        self, name: str, source: Tensor, delta: Tensor, target: Tensor | None, accumulate: bool
+    ) -> Tape:
+        """Operations from `delta` before a layer's activation to its weights and to `target`."""
+        tape: Tape = []
+        terms = self._tied(name, source, target, self._grads)
+        if terms is not None:
+            weights = self._tied(name, source, target, self._blocks)
+            tape.append(partial(torch.sum, delta, 1, keepdim=True, out=self._grads[name]))
+            for (read, share, d_of), (_, _, of) in zip(terms, weights, strict=True):
+                tape.append(_product(delta.mT, read, out=d_of))
+                if accumulate:
+                    tape.append(partial(share.baddbmm_, delta, of))
+                else:
+                    tape.append(_product(delta, of, out=share))
+            return tape
+        d_block = self._grads[name]
+        if self.network.tied_weights:  # the decoder has left its share of the weights' gradient
+            tape.append(d_block[:, -1].zero_)
+            tape.append(partial(d_block.baddbmm_, source.mT, delta))
+        else:
+            tape.append(_product(source.mT, delta, out=d_block))
+        if target is not None:
+            weight = self._blocks[name][:, : target.shape[-1]].mT
+            if accumulate:
+                tape.append(partial(target.baddbmm_, delta, weight))
+            else:
+                tape.append(_product(delta, weight, out=target))
+        return tape
+
+    def _tied(self, name: str, source: Tensor, target: Tensor | None, blocks: dict[str, Tensor]):
+        """What a layer of the decoder reads, and where it leaves its gradient, with the part of
+        an encoder's block whose transpose it multiplies by; None if its weights are its own.
+
+        A list of (columns of `source`, columns of `target`, part of a block).
+        """
+        side, i = name.split(".")
+        network = self.network
+        if not network.tied_weights or side == "encoder":
+            return None
+        mirror = network.n_hidden - int(i)
+        n_in, n_out = network.sides[side][int(i)], network.sides[side][int(i) + 1]
+        parts = [(slice(n_in), blocks[f"encoder.{mirror}"][:, :n_out])]
+        if network.has_path and mirror == 0:
+            last = blocks[f"encoder.{network.n_hidden}"]
+            parts.append((slice(n_in, n_in + network.n_components), last[:, -1 - n_out : -1]))
+        return [
+            (source[..., columns], None if target is None else target[..., columns], part)
+            for columns, part in parts
+        ]
 
 
 def _product(a: Tensor, b: Tensor, *, out: Tensor) -> Operation:
