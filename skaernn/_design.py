@@ -78,7 +78,10 @@ def _check_architecture(estimator) -> None:
     if not callable(architecture):
         return
     refused = {
-        "linear_path": (estimator.linear_path is True, "its layers are not known to start at zero"),
+        "linear_path": (
+            estimator.linear_path is True,
+            "its layers are not known to start at zero",
+        ),
         "tied_weights": (estimator.tied_weights, "its layers are not known to mirror each other"),
         "dropout": (estimator.dropout, "put torch.nn.Dropout into its modules instead"),
     }

@@ -12,7 +12,15 @@ from ._losses import Gradient, ReconstructionLoss
 from ._objectives import Batch, RowsObjective, Workspace
 from ._principal import PrincipalComponents
 from ._rows import Rows
-from .networks import AutoencoderModule, AutoencoderNetwork, Corrupter, Passes, Penalty, mix, normal
+from .networks import (
+    AutoencoderModule,
+    AutoencoderNetwork,
+    Corrupter,
+    Passes,
+    Penalty,
+    mix,
+    normal,
+)
 
 _CODE = 0x636F6465  # the noise of codes, apart from all other
 _EVERYTHING = 1 << 62

@@ -315,7 +315,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if SOLVERS[self.solver].full_batch:
             raise ValueError(
                 f"solver={self.solver!r} does not support variational autoencoders, which draw "
-                "codes: its line search needs the same loss throughout. Use solver='adam' or 'sgd'."
+                "codes: its line search needs the same loss throughout. Use 'adam' or 'sgd'."
             )
 
     def _attributes(self, objective, state):

@@ -6,12 +6,17 @@ how a batch goes forward and backward through preallocated buffers, and how to b
 """
 
 from ._activations import ACTIVATIONS
+from ._architectures import ARCHITECTURES
+from ._autoencoder import AutoencoderNetwork, Passes
 from ._cells import CELLS
+from ._convolutional import check_image_shape
+from ._corruptions import CORRUPTIONS, Corrupter, Range
+from ._custom import CustomAutoencoder
 from ._dense import DenseAutoencoder
-from ._modules import AutoencoderModule
-from ._noise import mix
+from ._modules import AutoencoderModule, VariationalModule
+from ._noise import mix, normal
 from ._packing import Packing
-from ._passes import DensePasses
+from ._penalties import PENALTIES, Penalty, StandardNormal
 from ._pooling import POOLINGS
 from ._recurrent import RecurrentNetwork
 from ._recurrent_module import SMALLEST_DEVIATION, RecurrentModule
@@ -20,17 +25,29 @@ from ._stepping import Stepper
 
 __all__ = [
     "ACTIVATIONS",
+    "ARCHITECTURES",
     "CELLS",
+    "CORRUPTIONS",
+    "PENALTIES",
     "POOLINGS",
     "SMALLEST_DEVIATION",
     "AutoencoderModule",
+    "AutoencoderNetwork",
     "Bound",
+    "Corrupter",
+    "CustomAutoencoder",
     "DenseAutoencoder",
-    "DensePasses",
     "Packing",
+    "Passes",
+    "Penalty",
+    "Range",
     "RecurrentModule",
     "RecurrentNetwork",
     "RecurrentPasses",
+    "StandardNormal",
     "Stepper",
+    "VariationalModule",
+    "check_image_shape",
     "mix",
+    "normal",
 ]

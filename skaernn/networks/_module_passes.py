@@ -182,9 +182,9 @@ class ModulePasses(Passes):
         other, as they do in batch normalisation.
         """
         trains, encoded = self._grad is not None, self._roots[1][0]
-        code = encoded[:, : self.network.n_components]
-        value = code.new_zeros(())
+        value = encoded.new_zeros(())
         with torch.enable_grad():
+            code = encoded[:, : self.network.n_components]
             for total in code.sum(0).unbind() if code.requires_grad else ():
                 (slope,) = torch.autograd.grad(
                     total, self._x, create_graph=trains, retain_graph=True

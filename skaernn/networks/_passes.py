@@ -244,10 +244,10 @@ class DensePasses(Passes):
         return tape
 
     def _tied(self, name: str, source: Tensor, target: Tensor | None, blocks: dict[str, Tensor]):
-        """What a layer of the decoder reads, and where it leaves its gradient, with the part of
-        an encoder's block whose transpose it multiplies by; None if its weights are its own.
+        """Parts of a layer whose weights are the encoder's, transposed; None for other layers.
 
-        A list of (columns of `source`, columns of `target`, part of a block).
+        A list of (columns of `source` that it reads, columns of `target` where their gradient
+        goes, part of an encoder's block).
         """
         side, i = name.split(".")
         network = self.network
