@@ -3,7 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
-from skaernn._dense_objective import DenseObjective
+from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 from skaernn._recurrent_objective import RecurrentObjective
 from skaernn._solvers import SOLVERS
 
@@ -38,7 +38,7 @@ def interrupt_solver(at_step, *, late=False):
 def interrupt_objective(method, at_call, *, late=False):
     """Interrupt a method of the objective, dense or recurrent, at one of its calls."""
     with ExitStack() as stack:
-        for kind in (DenseObjective, RecurrentObjective):
+        for kind in (ReconstructionObjective, RecurrentObjective):
             replacement = _after(getattr(kind, method), at_call, late)
             stack.enter_context(patch.object(kind, method, replacement))
         yield

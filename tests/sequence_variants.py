@@ -4,9 +4,11 @@ A new entry of a registry is tested by the common checks and the contracts witho
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pytest
+from pairwise import all_pairs
 
 from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
 from skaernn._solvers import SCHEDULES, SOLVERS
@@ -121,115 +123,100 @@ def assert_same(found, expected, what=""):
         assert getattr(found[name], "dtype", None) == getattr(value, "dtype", None), name
 
 
-SHAPES = [
-    {},
-    {"n_layers": 2},
-    {"bidirectional": True},
-    *({"pooling": name} for name in POOLINGS if name != "last"),
-]
-
-
-def _cells():
-    for cell in CELLS:
-        for shape in SHAPES:
-            yield {"cell": cell, **shape}
-
-
-def _other_structures():
-    yield {"cell": "rnn", "activation": "relu"}
-    yield {"cell": "gru", "n_layers": 2, "bidirectional": True, "pooling": "attention"}
-    yield {"cell": "gru", "input_skip": False}
-
-
 def _others(parameter, registry):
-    """All entries but the default, which the structures have."""
+    """All entries but the default, which is the first choice."""
     default = RNNSequenceRegressor().get_params()[parameter]
-    yield from ({parameter: name} for name in registry if name != default)
+    return [{}, *({parameter: name} for name in registry if name != default)]
 
 
-def _shared():
-    for schedule in SCHEDULES:
-        yield {"schedule": schedule}
-        for solver in _others("solver", SOLVERS):
-            yield {**solver, "schedule": schedule}
-    yield {"dtype": "float32"}
-    yield {"scaling": None}
-    yield {"dropout": 0.3, "n_layers": 2}
-    yield {"alpha": 0.1}
-    yield {"early_stopping": True}
+# What the network is.
+NETWORK = {
+    "cell": [*({"cell": cell} for cell in CELLS), {"cell": "rnn", "activation": "relu"}],
+    "output": [*_others("pooling", POOLINGS), {"return_sequences": True}],
+    "depth": [{}, {"n_layers": 2}],
+    "direction": [{}, {"bidirectional": True}],
+    "skip": [{}, {"input_skip": False}],
+}
+
+# How it is trained.
+COURSE = {
+    "solver": _others("solver", SOLVERS),
+    "schedule": _others("schedule", SCHEDULES),
+    "batches": [{}, {"batch_size": 7}, {"shuffle": False}],
+    "stopping": [{}, {"early_stopping": True}],
+    "dropout": [{}, {"dropout": 0.3}],
+    "alpha": [{}, {"alpha": 0.1}],
+    "clipping": [{}, {"max_grad_norm": None}],
+}
+NUMBERS = {
+    "dtype": [{}, {"dtype": "float32"}, {"dtype": "float64"}],
+    "scaling": [{}, {"scaling": None}],
+}
+
+# What it answers, and what it loses by: of regressors, and of classifiers.
+REGRESSIONS = [
+    *_others("loss", TARGET_LOSSES),
+    {"loss": "quantile", "quantile": 0.9},
+    *_others("output_activation", ACTIVATIONS)[1:],
+]
+WEIGHTS = [
+    {},
+    {"class_weight": "balanced"},
+    {"class_weight": dict(zip(LABELS.tolist(), [1.0, 2.0, 0.5], strict=True))},
+]
+# Settings without a meaning for the other of the two estimators.
+ANSWERS = {"classifier": [False, True], "regression": REGRESSIONS, "weights": WEIGHTS}
 
 
-def _more():
-    yield {"dtype": "float64"}
-    yield {"max_grad_norm": None}
-    yield {"loss": "quantile", "quantile": 0.9}
-    yield {"early_stopping": True, "dropout": 0.3, "pooling": "mean"}
-    yield {"batch_size": 7}
-    yield {"batch_size": 7, "dropout": 0.3, "solver": "sgd"}
-    yield {"shuffle": False}
+def together(row):
+    """Whether an estimator takes these settings, some factors being open."""
+    if row.get("regression") and (row.get("classifier") or row.get("weights")):
+        return False
+    if row.get("weights") and row.get("classifier") is False:
+        return False
+    # a line search needs the same loss throughout, and no validation set
+    searches = row.get("solver") == {"solver": "lbfgs"}
+    return not (searches and (row.get("stopping") or row.get("dropout")))
 
 
-def _of_regressors():
-    yield from _others("loss", TARGET_LOSSES)
-    yield from _others("output_activation", ACTIVATIONS)
+def variants(most=None, **factors):
+    """One variant a row of a covering array: every two choices meet somewhere."""
+    for row in all_pairs(factors, together, most):
+        classifier = row.pop("classifier", False)
+        yield Variant(classifier, _merged(row.values()))
 
 
-def _of_classifiers():
-    yield {"class_weight": "balanced"}
-    yield {"class_weight": dict(zip(LABELS.tolist(), [1.0, 2.0, 0.5], strict=True))}
-
-
-def _per_step():
-    for cell in CELLS:
-        yield {"cell": cell, "return_sequences": True}
-    yield {"return_sequences": True, "bidirectional": True}
-    yield {"return_sequences": True, "dropout": 0.3, "batch_size": 7}
-    yield {"return_sequences": True, "early_stopping": True}
-
-
-def _regressors(*generators):
-    return [Variant(False, params) for generator in generators for params in generator()]
-
-
-def _classifiers(*generators):
-    return [Variant(True, params) for generator in generators for params in generator()]
+def _merged(parts):
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def parametrized(variants):
     return pytest.mark.parametrize("variant", variants, ids=str)
 
 
-# Networks, whose passes and steps differ; the classifier shares them.
-STRUCTURES = _regressors(_cells, _other_structures, _per_step)
-
 # The cells alone, for what does not depend on more.
-PLAIN = [v for v in STRUCTURES if v.params.keys() == {"cell"}]
+PLAIN = [Variant(False, {"cell": cell}) for cell in CELLS]
 
-# What goes around the network.
-OPTIONS = [
-    *_regressors(_shared, _of_regressors, _more),
-    *_classifiers(_of_classifiers),
-    Variant(True),
-    Variant(True, {"cell": "gru", "pooling": "attention", "bidirectional": True}),
-    Variant(True, {"return_sequences": True}),
-    Variant(True, {"return_sequences": True, "class_weight": "balanced", "dropout": 0.3}),
-    Variant(True, {"early_stopping": True}),
-    Variant(True, {"solver": "lbfgs"}),
-    Variant(True, {"batch_size": 7}),
-]
-VARIANTS = STRUCTURES + OPTIONS
+# Networks, whose passes and steps differ; the classifier shares them.
+STRUCTURES = list(variants(**NETWORK))
 
 # What trains in a way of its own: for what a loss or a pooling cannot change.
-_COURSES = {"solver", "schedule", "early_stopping", "batch_size", "dropout", "class_weight"}
-COURSES = PLAIN + [v for v in OPTIONS if not v.params or v.params.keys() & _COURSES]
+_FEW_ANSWERS = {"classifier": [False, True], "weights": WEIGHTS}
+COURSES = list(variants(**COURSE, **_FEW_ANSWERS, cell=NETWORK["cell"][: len(CELLS)]))
 
-# What scikit-learn's checks are run on. One output a step cannot be among these: their y is one
-# number a sequence.
-CHECKED = [
-    *_regressors(_cells, _other_structures, _shared, _of_regressors),
-    *_classifiers(_cells),
-    Variant(True, {"class_weight": "balanced"}),
-]
+# Everything. Losses and output activations are many: they meet all switches, but not all cells.
+VARIANTS = list(variants(**NETWORK, **COURSE, **NUMBERS, **ANSWERS, most=2 * len(REGRESSIONS)))
+
+# The same, all rows in one batch.
+ONE_BATCH = list(
+    variants(
+        **NETWORK,
+        **{name: choices for name, choices in COURSE.items() if name != "batches"},
+        **NUMBERS,
+        **ANSWERS,
+        most=2 * len(REGRESSIONS),
+    )
+)
 
 # What contradicts one or another check by nature.
 ALL_VARIANTS = [
@@ -237,3 +224,40 @@ ALL_VARIANTS = [
     Variant(False, {"warm_start": True}),
     Variant(False, {"batch_size": 7, "shuffle": False}),
 ]
+
+
+def _settings():
+    """One setting beside the structure, of either estimator."""
+    for schedule, solver in product(COURSE["schedule"], COURSE["solver"]):
+        yield {**schedule, **solver}
+    for name in ("dropout", "alpha", "stopping"):
+        yield COURSE[name][1]
+    yield {"input_skip": False}
+    yield {"dtype": "float32"}
+    yield {"scaling": None}
+
+
+def checked():
+    """What scikit-learn's checks are run on: every cell, depth, direction and pooling.
+
+    Each structure goes to one of the two estimators and takes one more setting along, until all
+    have had their turn. One output a step cannot be among these: the y of these checks is one
+    number a sequence.
+    """
+    columns = [NETWORK[name] for name in ("cell", "output", "depth", "direction")]
+    structures = {False: [], True: []}
+    for places in product(*(range(len(column)) for column in columns)):
+        parts = [column[i] for column, i in zip(columns, places, strict=True)]
+        if not any("return_sequences" in part or "activation" in part for part in parts):
+            # neighbours differ in one place: either estimator sees every three parts together
+            structures[sum(places) % 2 == 1].append(_merged(parts))
+    answers = {False: REGRESSIONS[1:], True: WEIGHTS[1:]}
+    for classifier, rows in structures.items():
+        settings = [*_settings(), *answers[classifier]]
+        for i in range(max(len(rows), len(settings))):
+            params = {**rows[i % len(rows)], **settings[i % len(settings)]}
+            yield Variant(classifier, params)
+    yield Variant(False, {"cell": "rnn", "activation": "relu"})
+
+
+CHECKED = list(checked())

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skaernn import AutoencoderTransformer
-from skaernn._dense_objective import DenseObjective
+from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 from skaernn._device import available_devices, resolve_device, threads_for
 
 IRIS = load_iris().data
@@ -61,7 +61,7 @@ def test_a_fit_leaves_nothing_behind_in_cycles():
     try:
         model = AutoencoderTransformer(max_iter=2, batch_size=16, early_stopping=True)
         model.fit(IRIS)
-        assert not [o for o in gc.get_objects() if type(o) is DenseObjective]
+        assert not [o for o in gc.get_objects() if type(o) is ReconstructionObjective]
     finally:
         gc.enable()
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from torch.nn import functional
 
 from skaernn._content import content_hash
-from skaernn._dense_objective import DenseObjective
+from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 from skaernn._losses import LOSSES
 from skaernn._principal import moments, principal_components
 from skaernn._rows import make_rows
@@ -23,6 +23,7 @@ TORCH_LOSSES = {
     "absolute_error": lambda out, x: (out - x).abs(),
     "huber": lambda out, x: functional.huber_loss(out, x, reduction="none"),
     "binary_cross_entropy": lambda p, x: functional.binary_cross_entropy(p, x, reduction="none"),
+    "poisson": lambda mean, x: mean - x * mean.log(),
 }
 
 
@@ -38,8 +39,8 @@ def make_objective(n=41, n_features=7, *, loss="squared_error", alpha=0.3, weigh
     [rows] = make_rows(X, torch.from_numpy(X), weight, torch.float64)
     network = DenseAutoencoder(n_features, spec.pop("n_components", 3), **spec)
     principal = principal_components(rows) if network.linear_path else None
-    objective = DenseObjective(
-        network, LOSSES[loss], rows, alpha=alpha, batch_size=n, principal=principal
+    objective = ReconstructionObjective(
+        network, Goal(LOSSES[loss]), rows, alpha=alpha, batch_size=n, principal=principal
     )
     theta = objective.start(torch.Generator().manual_seed(1))
     noise = torch.randn(theta.shape, generator=torch.Generator().manual_seed(2))
@@ -120,7 +121,7 @@ def test_large_batches_in_parts_equal_the_whole(monkeypatch):
     (batch,) = objective.batches(0)
     whole, parts = torch.empty_like(theta), torch.empty_like(theta)
     expected = objective.sums(theta, batch, whole).clone()
-    monkeypatch.setattr(DenseObjective, "most_rows", 10)
+    monkeypatch.setattr(ReconstructionObjective, "most_rows", 10)
     for _ in range(5):
         torch.testing.assert_close(objective.sums(theta, batch, parts), expected)
         torch.testing.assert_close(parts, whole)

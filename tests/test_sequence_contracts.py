@@ -17,7 +17,7 @@ import torch
 from interrupts import interrupt_solver
 from sequence_variants import (
     ALL_VARIANTS,
-    OPTIONS,
+    COURSES,
     PLAIN,
     STRUCTURES,
     VARIANTS,
@@ -342,7 +342,7 @@ class TestSideEffects:
         for x, before in zip(X, kept, strict=True):
             np.testing.assert_array_equal(x, before)
 
-    @parametrized(OPTIONS[:6] + BOTH)
+    @parametrized(COURSES)
     def test_verbose_says_the_loss_curve(self, variant, capfd):
         estimator = variant.make(verbose=True).fit(*variant.data())
         said = [x for x in capfd.readouterr().out.splitlines() if x.startswith("Iteration")]

@@ -165,7 +165,7 @@ class TestInterrupt:
             assert_usable(estimator, X)
 
     @pytest.mark.parametrize("at_call", range(2, 8))
-    @parametrized([v for v in VARIANTS if v.params.keys() & {"solver", "batch_size"}] + BOTH)
+    @parametrized([v for v in COURSES if v.params.keys() & {"solver", "batch_size"}] + BOTH)
     def test_while_the_loss_is_evaluated(self, variant, at_call):
         """In a line search, a mini-batch, or between the two."""
         X, y = variant.data()
@@ -181,7 +181,7 @@ class TestInterrupt:
         assert_usable(estimator, X)
 
     @pytest.mark.parametrize("at_call", [1, 2, 3])
-    @parametrized([v for v in VARIANTS if v.params.get("early_stopping")])
+    @parametrized([v for v in COURSES if v.params.get("early_stopping")])
     def test_while_validating(self, variant, at_call):
         X, y = variant.data()
         estimator = variant.make(max_iter=5)

@@ -11,7 +11,6 @@ import torch
 from interrupts import interrupt_solver
 from sequence_variants import (
     COURSES,
-    OPTIONS,
     PLAIN,
     STRUCTURES,
     VARIANTS,
@@ -160,7 +159,7 @@ def test_device_that_is_not_here(variant):
 
 
 @pytest.mark.parametrize("batch_size", [7, 200])
-@parametrized([v for v in PLAIN + OPTIONS if v.can_go_on])
+@parametrized([v for v in VARIANTS if v.can_go_on])
 def test_partial_fits_are_one_fit(variant, batch_size, tmp_path):
     """An epoch at a time, pickled in between, equals all epochs at once: bit by bit."""
     X, y = variant.data()

@@ -56,9 +56,9 @@ def test_autoencoder_program_equals_a_plain_torch_loop():
 
 
 def _record_batches(estimator, X, batches):
-    from skaernn._dense_objective import DenseObjective
+    from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 
-    original = DenseObjective.batches
+    original = ReconstructionObjective.batches
 
     def recording(self, epoch):
         found = list(original(self, epoch))
@@ -66,7 +66,7 @@ def _record_batches(estimator, X, batches):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DenseObjective, "batches", recording)
+        patch.setattr(ReconstructionObjective, "batches", recording)
         estimator.fit(X)
 
 
@@ -243,10 +243,10 @@ def test_too_large_a_learning_rate_gives_pca_and_says_so():
 
 @pytest.mark.parametrize("evaluation", [3, 4, 5, 8, 13, 21])
 def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, monkeypatch):
-    from skaernn._dense_objective import DenseObjective
+    from skaernn._reconstruction_objective import Goal, ReconstructionObjective
 
     X = np.random.default_rng(0).normal(size=(60, 6))
-    original, calls = DenseObjective.sums, []
+    original, calls = ReconstructionObjective.sums, []
 
     def sums(self, theta, batch, grad):
         calls.append(None)
@@ -254,7 +254,7 @@ def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, mon
             raise KeyboardInterrupt
         return original(self, theta, batch, grad)
 
-    monkeypatch.setattr(DenseObjective, "sums", sums)
+    monkeypatch.setattr(ReconstructionObjective, "sums", sums)
     estimator = AutoencoderTransformer(
         solver="lbfgs", linear_path=False, alpha=0, tol=0, random_state=0
     )
