@@ -74,10 +74,13 @@ class ModuleNetwork(AutoencoderNetwork):
     def places(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of `flat` (P,), each with shape and strides of what has its place there."""
         blocks = self.layout.views(flat[None])
-        return {
-            name: blocks[name][0].as_strided(value.shape, value.stride())
-            for name, value in self.carried.items()
-        }
+        return {name: blocks[name][0].as_strided(*self._order[name]) for name in self.carried}
+
+    @cached_property
+    def _order(self) -> dict[str, tuple[torch.Size, tuple[int, ...]]]:
+        """Shape and strides of what has a place in theta, without gaps or overlaps."""
+        dense = {name: torch.empty_like(v, device="meta") for name, v in self.carried.items()}
+        return {name: (value.shape, value.stride()) for name, value in dense.items()}
 
     def bound(self, theta: Tensor, grad: Tensor | None = None) -> AutoencoderModule:
         """The module whose parameters are views of `theta` (P,), and their `grad` of `grad`."""

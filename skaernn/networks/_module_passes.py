@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,7 @@ from torch import Tensor, nn
 from ._autoencoder import AutoencoderNetwork, Passes
 from ._modules import LOG_VARIANCES
 from ._noise import dropout_mask, mix
-
-if TYPE_CHECKING:
-    from ._penalties import Penalty
+from ._penalties import Penalty
 
 # A generator of torch's own, seeded by two threads at a time, would serve both of them wrongly.
 _GENERATORS = threading.RLock()
