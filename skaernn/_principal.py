@@ -157,5 +157,8 @@ def _solvable(matrix: Tensor) -> Tensor:
 
 def gaussian(mean: Tensor, covariance: Tensor, normal: Tensor) -> Tensor:
     """Draws (n, C) from a Gaussian, given standard normal numbers (n, C)."""
-    variances, axes = torch.linalg.eigh(covariance)
-    return mean + normal @ (axes * variances.clamp(min=0).sqrt()).T
+    covariance = covariance.nan_to_num()  # of codes that are finite and their squares are not
+    unit = _power_of_two(float(covariance.abs().max()))
+    variances, axes = torch.linalg.eigh(covariance / unit)
+    deviations = variances.clamp(min=0).sqrt() * math.sqrt(unit)
+    return mean + normal @ (axes * deviations).T

@@ -261,8 +261,8 @@ def finish(
         return
     diverged, interrupted = state.reason == "diverged", state.reason == "interrupted"
     if not keep_best and not diverged:
-        # A sample is enough to see parameters that overflow.
-        if math.isfinite(objective.evaluate(state.theta, 256)):
+        # A sample is enough to see parameters that overflow, now or in the next step.
+        if math.isfinite(objective.evaluate(state.theta, 256)) and _has_norm(state.theta):
             return
         diverged = True
         state.reason = "interrupted" if interrupted else "diverged"
@@ -278,6 +278,7 @@ def finish(
     losses = {
         name: known[name] if name in known else objective.evaluate(theta)
         for name, theta in candidates.items()
+        if name in known or name == "start" or _has_norm(theta)
     }
     best = min(losses, key=lambda name: losses[name] if math.isfinite(losses[name]) else math.inf)
     if best != "last":
@@ -287,3 +288,8 @@ def finish(
         trained = state.epoch - state.began >= _MIN_EPOCHS and not interrupted
         if worse and trained and torch.equal(state.theta, start):
             state.reason = "worse"
+
+
+def _has_norm(theta: Tensor) -> bool:
+    """Whether the squares of the parameters have a finite sum, as penalties and solvers want."""
+    return bool(theta.square().sum().isfinite())

@@ -124,7 +124,7 @@ def test_metadata_and_partial_fit():
 def test_nested(params, capfd):
     monitor = ScoringMonitor(scoring=explained)
     pipeline = make_pipeline(MinMaxScaler(), make(params).set_callbacks(monitor))
-    search = GridSearchCV(pipeline, {"autoencodertransformer__alpha": [0.0, 0.1]}, cv=2)
+    search = GridSearchCV(pipeline, {f"{pipeline.steps[-1][0]}__alpha": [0.0, 0.1]}, cv=2)
     search.set_callbacks(ProgressBar())
     search.fit(X)
     assert len(monitor.get_logs(select="all")) >= 1
