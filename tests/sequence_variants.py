@@ -204,19 +204,13 @@ STRUCTURES = list(variants(**NETWORK))
 _FEW_ANSWERS = {"classifier": [False, True], "weights": WEIGHTS}
 COURSES = list(variants(**COURSE, **_FEW_ANSWERS, cell=NETWORK["cell"][: len(CELLS)]))
 
-# Everything. Losses and output activations are many: they meet all switches, but not all cells.
-VARIANTS = list(variants(**NETWORK, **COURSE, **NUMBERS, **ANSWERS, most=2 * len(REGRESSIONS)))
+# Everything. Losses and output activations are many, and each is there, but not with all cells.
+_MOST = len(NETWORK["cell"]) * len(NETWORK["output"])
+VARIANTS = list(variants(**NETWORK, **COURSE, **NUMBERS, **ANSWERS, most=_MOST))
 
 # The same, all rows in one batch.
-ONE_BATCH = list(
-    variants(
-        **NETWORK,
-        **{name: choices for name, choices in COURSE.items() if name != "batches"},
-        **NUMBERS,
-        **ANSWERS,
-        most=2 * len(REGRESSIONS),
-    )
-)
+_IN_ONE_BATCH = {name: choices for name, choices in COURSE.items() if name != "batches"}
+ONE_BATCH = list(variants(**NETWORK, **_IN_ONE_BATCH, **NUMBERS, **ANSWERS, most=_MOST))
 
 # What contradicts one or another check by nature.
 ALL_VARIANTS = [
