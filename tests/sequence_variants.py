@@ -4,7 +4,7 @@ A new entry of a registry is tested by the common checks and the contracts witho
 """
 
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, zip_longest
 
 import numpy as np
 import pytest
@@ -204,19 +204,13 @@ STRUCTURES = list(variants(**NETWORK))
 _FEW_ANSWERS = {"classifier": [False, True], "weights": WEIGHTS}
 COURSES = list(variants(**COURSE, **_FEW_ANSWERS, cell=NETWORK["cell"][: len(CELLS)]))
 
-# Everything. Losses and output activations are many: they meet all switches, but not all cells.
-VARIANTS = list(variants(**NETWORK, **COURSE, **NUMBERS, **ANSWERS, most=2 * len(REGRESSIONS)))
+# Everything. Losses and output activations are many, and each is there, but not with all cells.
+_MOST = len(NETWORK["cell"]) * len(NETWORK["output"])
+VARIANTS = list(variants(**NETWORK, **COURSE, **NUMBERS, **ANSWERS, most=_MOST))
 
 # The same, all rows in one batch.
-ONE_BATCH = list(
-    variants(
-        **NETWORK,
-        **{name: choices for name, choices in COURSE.items() if name != "batches"},
-        **NUMBERS,
-        **ANSWERS,
-        most=2 * len(REGRESSIONS),
-    )
-)
+_IN_ONE_BATCH = {name: choices for name, choices in COURSE.items() if name != "batches"}
+ONE_BATCH = list(variants(**NETWORK, **_IN_ONE_BATCH, **NUMBERS, **ANSWERS, most=_MOST))
 
 # What contradicts one or another check by nature.
 ALL_VARIANTS = [
@@ -226,38 +220,41 @@ ALL_VARIANTS = [
 ]
 
 
-def _settings():
-    """One setting beside the structure, of either estimator."""
-    for schedule, solver in product(COURSE["schedule"], COURSE["solver"]):
-        yield {**schedule, **solver}
-    for name in ("dropout", "alpha", "stopping"):
-        yield COURSE[name][1]
-    yield {"input_skip": False}
-    yield {"dtype": "float32"}
-    yield {"scaling": None}
+def _structures():
+    """Every cell, depth, direction and pooling, of classifiers, which learn in fewer steps.
 
-
-def checked():
-    """What scikit-learn's checks are run on: every cell, depth, direction and pooling.
-
-    Each structure goes to one of the two estimators and takes one more setting along, until all
-    have had their turn. One output a step cannot be among these: the y of these checks is one
-    number a sequence.
+    The first of them take one more setting along.
     """
-    columns = [NETWORK[name] for name in ("cell", "output", "depth", "direction")]
-    structures = {False: [], True: []}
-    for places in product(*(range(len(column)) for column in columns)):
-        parts = [column[i] for column, i in zip(columns, places, strict=True)]
-        if not any("return_sequences" in part or "activation" in part for part in parts):
-            # neighbours differ in one place: either estimator sees every three parts together
-            structures[sum(places) % 2 == 1].append(_merged(parts))
-    answers = {False: REGRESSIONS[1:], True: WEIGHTS[1:]}
-    for classifier, rows in structures.items():
-        settings = [*_settings(), *answers[classifier]]
-        for i in range(max(len(rows), len(settings))):
-            params = {**rows[i % len(rows)], **settings[i % len(settings)]}
-            yield Variant(classifier, params)
-    yield Variant(False, {"cell": "rnn", "activation": "relu"})
+    columns = [NETWORK[name] for name in ("direction", "depth", "output", "cell")]
+    structures = [
+        _merged(parts)
+        for parts in product(*columns)
+        if not any("return_sequences" in part or "activation" in part for part in parts)
+    ]
+    settings = [{}, {"class_weight": "balanced"}, *({"solver": "lbfgs", **s} for s in _SCHEDULES)]
+    settings += [COURSE[name][1] for name in ("stopping", "dropout", "clipping")]
+    settings += [{"input_skip": False}, {"dtype": "float32"}, {"scaling": None}]
+    for structure, setting in zip_longest(structures, settings, fillvalue={}):
+        yield Variant(True, {**structure, **setting})
 
 
-CHECKED = list(checked())
+def _answers():
+    """Every answer and every solver of regressors, in the quickest cell."""
+    beside = [{}, {"max_grad_norm": None}, {"dtype": "float64"}]
+    for i, answer in enumerate(REGRESSIONS):
+        yield Variant(False, {"cell": "rnn", **beside[i % len(beside)], **answer})
+    for schedule, solver in product(_SCHEDULES, COURSE["solver"]):
+        if schedule or solver:
+            yield Variant(False, {"cell": "rnn", **schedule, **solver})
+    yield Variant(False, {"cell": "rnn", "alpha": 0.1})
+
+
+_SCHEDULES = COURSE["schedule"]
+
+# What scikit-learn's checks are run on. One output a step cannot be among these: their y is one
+# number a sequence.
+CHECKED = [
+    *_structures(),
+    *_answers(),
+    *(Variant(False, cell) for cell in NETWORK["cell"][1:]),
+]

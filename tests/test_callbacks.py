@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from courses import COURSES
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
@@ -11,6 +12,7 @@ from variants import ALL_VARIANTS, make
 
 X = np.random.default_rng(0).random((40, 5))
 params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
+course_of = pytest.mark.parametrize("params", COURSES)
 
 
 class Recorder:
@@ -120,7 +122,7 @@ def test_metadata_and_partial_fit():
     assert estimator.n_iter_ == 2
 
 
-@params_of
+@course_of
 def test_nested(params, capfd):
     monitor = ScoringMonitor(scoring=explained)
     pipeline = make_pipeline(MinMaxScaler(), make(params).set_callbacks(monitor))
@@ -166,7 +168,7 @@ def test_clone_keeps_callbacks(params):
 
 class TestThatRaise:
     @pytest.mark.parametrize("where", ["setup", "begin fit", "begin epoch"])
-    @params_of
+    @course_of
     def test_before_the_first_step_nothing_changes(self, params, where):
         estimator = make(params).fit(X)
         codes, before = estimator.transform(X), dict(vars(estimator))
@@ -182,7 +184,7 @@ class TestThatRaise:
         assert vars(unfitted) == {**vars(make(params)), "_skl_callbacks": [recorder]}
 
     @pytest.mark.parametrize("where", ["end epoch 1", "end epoch 2", "begin epoch 2"])
-    @params_of
+    @course_of
     def test_later_is_like_an_interrupt(self, params, where):
         estimator = make(params)
         with pytest.raises(RuntimeError, match="raised in"):
@@ -195,14 +197,14 @@ class TestThatRaise:
         estimator.set_callbacks().fit(X)
 
     @pytest.mark.parametrize("where", ["end fit", "teardown"])
-    @params_of
+    @course_of
     def test_at_the_end_all_is_there(self, params, where):
         estimator = make(params)
         with pytest.raises(RuntimeError, match=f"raised in {where}"):
             estimator.set_callbacks(Recorder(raise_in=where)).fit(X)
         np.testing.assert_array_equal(estimator.transform(X), make(params).fit(X).transform(X))
 
-    @params_of
+    @course_of
     def test_keyboard_interrupt_in_a_callback(self, params):
         estimator = make(params)
         recorder = Recorder(raise_in="end epoch 2", error=KeyboardInterrupt)

@@ -7,6 +7,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from courses import COURSES
 from interrupts import interrupt_objective, interrupt_solver
 from sklearn.exceptions import ConvergenceWarning
 from variants import ALL_VARIANTS, make
@@ -14,6 +15,7 @@ from variants import ALL_VARIANTS, make
 X = np.random.default_rng(0).random((40, 5))
 CAN_GO_ON = [v for v in ALL_VARIANTS if hasattr(make(*v.values), "partial_fit")]
 params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
+course_of = pytest.mark.parametrize("params", COURSES)
 only_incremental = pytest.mark.parametrize("params", CAN_GO_ON)
 
 
@@ -77,8 +79,7 @@ class TestDivergence:
         assert issubclass(warning.category, ConvergenceWarning)
         assert "not finite in epoch" in str(warning.message)
 
-    @pytest.mark.parametrize("solver", ["adam", "sgd"])
-    @pytest.mark.parametrize("batch_size", [7, 200])
+    @pytest.mark.parametrize(("batch_size", "solver"), [(7, "adam"), (200, "sgd")])
     @only_incremental
     def test_partial_fit_recovers_with_a_smaller_rate(self, params, batch_size, solver):
         wild = {"solver": solver, "learning_rate": 1e300, "batch_size": batch_size}
@@ -152,7 +153,7 @@ class TestInterrupt:
                 assert_usable(estimator.fit(X))
 
     @pytest.mark.parametrize("at_call", [2, 3, 4, 5])
-    @params_of
+    @course_of
     def test_while_the_loss_is_evaluated(self, params, at_call):
         """In a line search, a mini-batch, or between the two."""
         estimator = make({**params, "max_iter": 12, "n_iter_no_change": 10})

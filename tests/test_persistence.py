@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from courses import COURSES
 from interrupts import interrupt_solver
 from sklearn.base import clone
 from variants import ALL_VARIANTS, make
@@ -61,7 +62,14 @@ COPIES = {
     "memory map": through_memory_map,
 }
 params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
-histories = pytest.mark.parametrize("history", HISTORIES, ids=lambda f: f.__name__)
+
+# Every variant after fits that went on; the other histories with all ways of training.
+WITH_HISTORIES = [
+    pytest.param(*variant.values, history, id=f"{variant.id}-{history.__name__}")
+    for history in HISTORIES
+    for variant in (ALL_VARIANTS if history is after_partial_fit else COURSES)
+]
+with_histories = pytest.mark.parametrize(("params", "history"), WITH_HISTORIES)
 
 
 def assert_same_model(one, two):
@@ -77,8 +85,7 @@ def assert_same_model(one, two):
     assert not two.module_.training
 
 
-@params_of
-@histories
+@with_histories
 def test_copies_are_the_same_model_and_go_on_alike(params, history, tmp_path):
     estimator = history(params)
     method = "partial_fit" if hasattr(estimator, "partial_fit") else "fit"
@@ -91,8 +98,7 @@ def test_copies_are_the_same_model_and_go_on_alike(params, history, tmp_path):
         assert_same_model(estimator, other)
 
 
-@params_of
-@histories
+@with_histories
 def test_clone_is_unfitted_and_fits_alike(params, history):
     estimator = history(params)
     other = clone(estimator)
@@ -112,8 +118,7 @@ def leaves(value):
         yield value
 
 
-@params_of
-@histories
+@with_histories
 def test_pickle_holds_numpy_arrays_and_nothing_of_torch(params, history):
     estimator = history(params)
     ops = pickletools.genops(pickle.dumps(estimator))

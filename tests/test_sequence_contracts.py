@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from interrupts import interrupt_solver
+from pairwise import all_pairs
 from sequence_variants import (
     ALL_VARIANTS,
     COURSES,
@@ -30,6 +31,8 @@ from sequence_variants import (
     ragged,
 )
 from test_contracts import global_state, unusual_settings  # noqa: F401  a fixture
+
+from skaernn.networks import CELLS
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 BOTH = [Variant(), Variant(True)]
@@ -225,6 +228,12 @@ class TestGlobalState:
 
 N = 300
 COUNTS = (1, 2, 127, 129, N)
+SIZES = {
+    "cell": list(CELLS),
+    "hidden_size": [1, 2, 7, 16, 33, 257, 513],
+    "threads": [1, 3],
+    "dtype": [np.float32, np.float64],
+}
 
 
 def assert_rows_are_independent(estimator, X, state=None, counts=COUNTS):
@@ -257,10 +266,10 @@ class TestBatchInvariance:
             state = np.random.default_rng(2).random((N, estimator.state_size_)).astype(dtype)
             assert_rows_are_independent(estimator, X, state)
 
-    @DTYPES
-    @pytest.mark.parametrize("threads", [1, 3])
-    @pytest.mark.parametrize("hidden_size", [1, 2, 7, 16, 33, 257, 513])
-    @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+    @pytest.mark.parametrize(
+        ("cell", "hidden_size", "threads", "dtype"),
+        [tuple(row.values()) for row in all_pairs(SIZES)],
+    )
     def test_over_sizes(self, cell, hidden_size, threads, dtype):
         variant = Variant(False, {"cell": cell, "pooling": "attention"})
         X, y = variant.data(n=N, n_channels=hidden_size % 5 + 1, longest=4, dtype=dtype)
