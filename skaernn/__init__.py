@@ -3,6 +3,7 @@
 from ._autoencoder import AutoencoderTransformer
 from ._recurrent_classifier import RNNSequenceClassifier
 from ._recurrent_regressor import RNNSequenceRegressor
+from ._sequence_autoencoder import SequenceAutoencoderTransformer
 from ._windows import sliding_windows
 
 __version__ = "0.1.0"
@@ -10,5 +11,6 @@ __all__ = [
     "AutoencoderTransformer",
     "RNNSequenceClassifier",
     "RNNSequenceRegressor",
+    "SequenceAutoencoderTransformer",
     "sliding_windows",
 ]

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from test_recurrent_oracles import C, H, LENGTHS, packed_gradient, padded_and_packed
+from test_recurrent_oracles import LENGTHS, C, H, packed_gradient, padded_and_packed
 
 from skaernn.networks import CELLS, Packing, SequenceAutoencoder
 
