@@ -42,19 +42,19 @@ class SequenceReconstructionMixin(AutoencodingMixin):
         """
         return self._encoded(self._sequences_to_run(X, lengths))
 
-    def fit_transform(self, X, y=None, sample_weight=None, *, lengths=None):
+    def fit_transform(self, X, y=None, sample_weight=None, *, lengths=None, **fit_params):
         """Fit to the sequences of X, and give their codes.
 
         Parameters
         ----------
-        X, y, sample_weight, lengths
+        X, y, sample_weight, lengths, **fit_params
             See `fit`.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components_)
         """
-        self.fit(X, sample_weight=sample_weight, lengths=lengths)
+        self.fit(X, sample_weight=sample_weight, lengths=lengths, **fit_params)
         return self.transform(X, lengths=lengths)
 
     def inverse_transform(self, X, *, lengths=None):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from test_recurrent_oracles import LENGTHS, C, H, packed_gradient, padded_and_packed
 
-from skaernn.networks import CELLS, Packing, SequenceAutoencoder
+from skaernn.networks import CELLS, Packing, SequenceAutoencoder, _cell_choice
+from skaernn.networks._layer_passes import TorchPass
 
 K = 2
 SHAPES = [
@@ -82,6 +83,15 @@ def test_other_ways_of_a_layer(cell, lengths):
     network, theta = network_with(torch.float32, cell=cell)
     # thirty steps of roundings of 6e-8
     assert_passes_equal_autograd(network, theta, lengths, tolerance=2e-5)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_layers_of_torch_as_on_other_devices(cell, lengths, monkeypatch):
+    monkeypatch.setattr(_cell_choice, "_fastest", lambda *sizes: TorchPass)
+    monkeypatch.setattr(_cell_choice, "_can_be_padded", lambda *sizes: False)
+    network, theta = network_with(cell=cell, n_layers=2)
+    assert_passes_equal_autograd(network, theta, lengths)
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
