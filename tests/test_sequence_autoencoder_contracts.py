@@ -258,9 +258,8 @@ class TestFailure:
 class TestCallbacks:
     @of_cells
     def test_the_course_of_a_fit(self, params):
-        X = np.stack(
-            [x[:1] for x in data(params)]
-        )  # equally long: the recorder transforms what it is given
+        # equally long: the recorder transforms what it is given, and back
+        X = np.stack([x[:1] for x in data(params)])
         recorder, alone = Recorder(), make(params).fit(X)
         estimator = make(params).set_callbacks(recorder).fit(X)
         epochs = ["begin epoch", "end epoch"] * 3
