@@ -1,4 +1,7 @@
-"""Contracts 1 to 10 of the sequence autoencoder, over every variant where they can differ."""
+"""Contracts 1 to 9 of the sequence autoencoder, over every variant where they can differ.
+
+Contract 10, callbacks, is in test_sequence_callbacks.py.
+"""
 
 import copy
 import threading
@@ -22,10 +25,8 @@ from sequence_autoencoder_variants import (
 )
 from sequence_variants import assert_same
 from sklearn.base import clone
-from sklearn.callback import ProgressBar
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_checks
-from test_callbacks import Recorder
 from test_common import LEFT_OUT, statuses
 from test_contracts import global_state
 from test_persistence import COPIES
@@ -253,25 +254,6 @@ class TestFailure:
             with pytest.raises(ValueError, match=r"NaN|channels|step"):
                 estimator.fit(bad)
             assert vars(estimator) == before
-
-
-class TestCallbacks:
-    @of_cells
-    def test_the_course_of_a_fit(self, params):
-        # equally long: the recorder transforms what it is given, and back
-        X = np.stack([x[:1] for x in data(params)])
-        recorder, alone = Recorder(), make(params).fit(X)
-        estimator = make(params).set_callbacks(recorder).fit(X)
-        epochs = ["begin epoch", "end epoch"] * 3
-        assert recorder.calls == ["setup", "begin fit", *epochs, "end fit", "teardown"]
-        assert_same(fitted_bits(estimator), fitted_bits(alone))
-
-    def test_true_stops_training(self):
-        recorder = Recorder(stop_after=2)
-        assert make().set_callbacks(recorder).fit(data()).n_iter_ == 2
-
-    def test_progress_bar(self):
-        assert make().set_callbacks(ProgressBar()).fit(data()).n_iter_ == 3
 
 
 class TestCourses:
