@@ -36,7 +36,8 @@ class Sequences:
     n_steps : int or None
         Steps T of the array that X was; None: it was a list.
     stride : int
-        How far a step is from the one before it. 0: all steps of a sequence are its first one.
+        How far a step is from the one before it. 0, for prediction alone: a sequence is its first
+        step again and again.
     """
 
     steps: np.ndarray

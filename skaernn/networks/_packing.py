@@ -87,11 +87,15 @@ class Packing:
             total[: len(step)].add_(step)
         return total
 
-    def spread(self, rows: Tensor) -> Tensor:
+    def spread(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
         """What each sequence has (B, F), for each of its steps (S, F)."""
+        if out is None:
+            out = rows.new_empty(self.size, rows.shape[1])
         if self.is_uniform:
-            return rows.expand(self.n_steps, *rows.shape).reshape(-1, rows.shape[1])
-        return rows.index_select(0, self._owners(rows.device))
+            out.view(self.n_steps, *rows.shape).copy_(rows)
+        else:
+            torch.index_select(rows, 0, self._owners(rows.device), out=out)
+        return out
 
     def _owners(self, device: torch.device) -> Tensor:
         """The sequence of every row of a packed matrix, found once for a device."""

@@ -83,7 +83,7 @@ class SequenceAutoencoderPasses:
         self._encoder.forward()
         self._code[:, :-1] = self.code
         self._decoder.set_state(self._code @ self._bound.begin)
-        self._decoder.x.copy_(self.packing.spread(self.code))
+        self.packing.spread(self.code, out=self._decoder.x)
         self._decoder.forward()
 
     def backward(self) -> None:
