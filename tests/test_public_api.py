@@ -12,7 +12,12 @@ import pytest
 from sklearn.datasets import load_iris
 
 import skaernn
-from skaernn import AutoencoderTransformer, RNNSequenceClassifier, RNNSequenceRegressor
+from skaernn import (
+    AutoencoderTransformer,
+    RNNSequenceClassifier,
+    RNNSequenceRegressor,
+    SequenceAutoencoderTransformer,
+)
 from skaernn._losses import LOSSES
 from skaernn._solvers import SCHEDULES, SOLVERS
 from skaernn._target_losses import TARGET_LOSSES
@@ -31,15 +36,16 @@ FLOORS = [
     {"_rows", "_target_losses"},
     {"_sequence_rows"},
     {"_training", "_principal", "_chunks", "_class_weight"},
-    {"_solvers"},
+    {"_solvers", "_autoencoding"},
     {"_callbacks"},
     {"_objectives", "_validation"},
     {"_sequences", "_windows"},
     {"_targets", "_states", "_sequence_prediction", "_dense_objective", "_recurrent_objective"},
-    {"_estimator", "_forecast", "_sequence_scores"},
+    {"_estimator", "_forecast", "_sequence_scores", "_recurrent_fitting"},
     {"_design", "_reconstruction", "_sequence_regression", "_sequence_classification"},
-    {"_base_autoencoder", "_base_recurrent"},
-    {"_autoencoder", "_recurrent_regressor", "_recurrent_classifier"},
+    {"_sequence_reconstruction"},
+    {"_base_autoencoder", "_base_recurrent", "_base_sequence_autoencoder"},
+    {"_autoencoder", "_recurrent_regressor", "_recurrent_classifier", "_sequence_autoencoder"},
     {"__init__"},
     {"_tour_words"},
     {"_tour_digits", "_tour_vowels", "_tour_co2"},
@@ -78,6 +84,7 @@ BULLETS = {
     AutoencoderTransformer: [ACTIVATIONS, LOSSES, SOLVERS],
     RNNSequenceRegressor: [CELLS, POOLINGS, TARGET_LOSSES, SOLVERS],
     RNNSequenceClassifier: [CELLS, POOLINGS, SOLVERS],
+    SequenceAutoencoderTransformer: [CELLS, LOSSES, SOLVERS],
 }
 
 
