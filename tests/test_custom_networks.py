@@ -36,9 +36,12 @@ def loop(network, theta, batches):
 def same_loop(network, theta, batches):
     """The same by passes, which change `theta`; the last gradient."""
     grad = torch.full_like(theta, torch.nan)
+    kept = {}  # for every number of rows its own, as in a fit
     with torch.no_grad():
-        passes = network.passes(theta, grad, len(batches[0]), linear_output=False)
         for x in batches:
+            if len(x) not in kept:
+                kept[len(x)] = network.passes(theta, grad, len(x), linear_output=False)
+            passes = kept[len(x)]
             passes.x[0] = x
             passes.forward()
             torch.sub(passes.output, passes.x, out=passes.delta)
@@ -48,7 +51,7 @@ def same_loop(network, theta, batches):
 
 def assert_same_loop(network, n_batches=1):
     theta = started(network, away=0.0)
-    batches = [random(7, F, seed=seed) for seed in range(n_batches)]
+    batches = [random(7 - seed % 2, F, seed=seed) for seed in range(n_batches)]
     expected = loop(network, theta, batches)
     grad = same_loop(network, theta, batches)
     found, slots = network.module(theta[0]), network.module(grad[0])
