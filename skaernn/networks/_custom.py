@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -138,7 +139,7 @@ class CustomAutoencoder(ModuleNetwork):
     def _made(self, seed: int) -> AutoencoderModule:
         """A new module by the factory, in eval mode."""
         cpu = torch.device("cpu")
-        with torch.inference_mode(False), seeded(seed, cpu), cpu:
+        with torch.inference_mode(False), seeded(seed, cpu), _single_precision(), cpu:
             pair = self.factory(self.n_features, self.n_components)
             encoder, decoder = _two_modules(pair)
             encoded = "means and log-variances of n_components" if self.variational else "codes"
@@ -178,6 +179,17 @@ class _StatefulPasses(ModulePasses):
             now = getattr(owner, leaf)
             if now is not buffer or not now.is_floating_point():
                 place.copy_(now.detach())
+
+
+@contextmanager
+def _single_precision() -> Iterator[None]:
+    """Torch's usual type of numbers, whatever has been made the default."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _is_state(buffer: Tensor) -> bool:
