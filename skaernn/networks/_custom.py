@@ -104,6 +104,26 @@ class CustomAutoencoder(ModuleNetwork):
             raise ValueError("The factory must make networks of the same shapes every time.")
         self.pack(module, theta)
 
+    @cached_property
+    def largest_product(self):
+        """Multiplications per row in the largest product of a pass, as far as layers tell."""
+        sizes = [super().largest_product]
+
+        def note(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
+            # one of these numbers, times what it is multiplied by
+            many = inputs[0] if getattr(layer, "transposed", False) else output
+            sizes.append(many.numel() * layer.weight[0].numel())
+
+        cpu = torch.device("cpu")
+        module = copy.deepcopy(self.template)
+        for layer in module.modules():
+            if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
+                layer.register_forward_hook(note)
+        row = torch.zeros(1, self.n_features, dtype=module.dtype)
+        with torch.no_grad(), seeded(0, cpu), cpu:
+            module(row)
+        return max(sizes)
+
     def dropping(self, rate):
         """See `AutoencoderNetwork`: what a user's module drops is its own affair."""
         return self
