@@ -33,20 +33,23 @@ class AutoencodingMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self.n_components_
 
     def _draw_codes(self, n_samples, random_state) -> np.ndarray:
-        """Codes (n_samples, n_components_) from a Gaussian of the training codes' moments."""
+        """Codes (n_samples, n_components_), from a Gaussian."""
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples is True or n_samples < 1:
             raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
         normal = check_random_state(random_state).standard_normal(
             (int(n_samples), self.n_components_)
         )
+        return self._spread(normal).astype(self.code_mean_.dtype)
+
+    def _spread(self, normal: np.ndarray) -> np.ndarray:
+        """Codes (n, C) as the training codes are distributed, of standard normal numbers."""
         # copies: what comes from a memory-mapped file cannot be written to, and torch minds
         mean, covariance = (
             torch.from_numpy(np.array(moment, dtype=np.float64))
             for moment in (self.code_mean_, self.code_covariance_)
         )
-        codes = gaussian(mean, covariance, torch.from_numpy(normal))
-        return codes.numpy().astype(self.code_mean_.dtype)
+        return gaussian(mean, covariance, torch.from_numpy(normal)).numpy()
 
 
 def weighted_moments(codes: Tensor, weight: Tensor, dtype: torch.dtype):

@@ -49,7 +49,8 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
         the other.
     scaling : {"standard"} or None, default="standard"
         "standard": each channel, over sequences and steps, to mean 0 and variance 1; undone by
-        `inverse_transform`. None: as is, which is what "binary_cross_entropy" needs.
+        `inverse_transform`. None: as is, which is what "binary_cross_entropy" and
+        "poisson" need.
     dropout : float, default=0.0
         Probability, in [0, 1), of dropping, while training, a number that a layer, the code or
         the output reads of the layer before it.
@@ -61,6 +62,7 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
         - "absolute_error": the absolute difference, which outliers weigh less on
         - "huber": squared below one scaled unit, absolute above
         - "binary_cross_entropy": for X in [0, 1]
+        - "poisson": for counts; the output is the exponential of what the network gives
 
         Summed over channels, averaged over steps, each of which counts the same.
     solver : {"adam", "sgd", "lbfgs"}, default="adam"

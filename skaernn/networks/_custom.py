@@ -124,7 +124,7 @@ class CustomAutoencoder(ModuleNetwork):
             module(row)
         return max(sizes)
 
-    def dropping(self, rate):
+    def with_dropout(self, rate):
         """See `AutoencoderNetwork`: what a user's module drops is its own affair."""
         return self
 
@@ -182,6 +182,10 @@ class _StatefulPasses(ModulePasses):
 
     def __init__(self, network: CustomAutoencoder, theta: Tensor, *arguments, **options):
         super().__init__(network, theta, *arguments, **options)
+        if len(self.x[0]) == 1:  # one row has no variance: the running ones serve
+            for layer in self.module.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
         places, self._buffers = network.places(theta[0]), []
         for owner, leaf, name in network.buffers_of(self.module):
             self._buffers.append((owner, leaf, getattr(owner, leaf), places[name].data))
