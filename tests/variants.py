@@ -163,7 +163,8 @@ ALL_VARIANTS = _params(
 
 # Those that train in a way of their own, for what an activation, a loss or a scaling cannot
 # change: when a callback is called, what is left of a fit that was broken off.
-_COURSE = {
+_COURSE = {"solver", "schedule", "early_stopping", "batch_size", "dropout", "dtype"}
+_COURSE |= {"architecture"}
     "solver",
     "schedule",
     "early_stopping",
