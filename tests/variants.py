@@ -165,14 +165,6 @@ ALL_VARIANTS = _params(
 # change: when a callback is called, what is left of a fit that was broken off.
 _COURSE = {"solver", "schedule", "early_stopping", "batch_size", "dropout", "dtype"}
 _COURSE |= {"architecture"}
-    "solver",
-    "schedule",
-    "early_stopping",
-    "batch_size",
-    "dropout",
-    "dtype",
-    "architecture",
-}
 COURSES = [*(v for v in VARIANTS if v.values[0].keys() & _COURSE), *ALL_VARIANTS[-2:]]
 
 
