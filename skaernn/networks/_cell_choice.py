@@ -81,7 +81,7 @@ def _fastest(cell: Cell, packing: Packing, x: Tensor) -> type[LayerPass]:
     if x.device.type != "cpu":
         return TorchPass
     n_rows, n_hidden = packing.n_rows, cell.hidden_size
-    little = n_rows * n_hidden <= 1024 and n_rows <= 100
+    little = n_rows * n_hidden <= 2048 and n_rows <= 100
     many = packing.n_steps >= max(24, n_hidden / 4)
     if isinstance(cell, LSTM) and little and many and OneDNNPass.supports(packing, x):
         return OneDNNPass
