@@ -30,31 +30,18 @@ UNITS = (1, 8, 32, 128, 512)
 STEPS = (5, 50, 500)
 BATCH = (1, 32, 200)
 N_CHANNELS = 8
-# Rough costs of the loop, to choose how many batches make about `SECONDS`: a step of any size,
-# a batch, and how many multiplications and additions there are in a second.
-PER_STEP = {"rnn": 40e-6, "lstm": 40e-6, "gru": 120e-6}
-PER_BATCH, PER_SECOND = 500e-6, 6e10
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-SECONDS = 0.15
+SECONDS = 0.2
 # Some epochs rather than some batches: a fit ends with a look at the loss of up to 256 sequences,
 # which would be a third of a single epoch, and nothing beside the usual two hundred.
 MIN_EPOCHS, MAX_BATCHES = 3, 8
-ROUNDS, ROUNDS_OF_LONG, LONG = 5, 3, 4.0  # seconds
+CALIBRATION = 0.05  # seconds of a fit that tells how long a batch takes
+ROUNDS, ROUNDS_OF_LONG, LONG = 5, 3, 1.0  # seconds
 # A ratio below this is called slower: medians of five rounds differ by some hundredths.
 BAR = 0.97
 
 
-def loop_seconds(cell, units, steps, batch):
-    """Very roughly, what the loop needs for a batch."""
-    products = 6 * GATES[cell] * steps * batch * units * (units + N_CHANNELS + 1)
-    return PER_BATCH + steps * PER_STEP[cell] + products / PER_SECOND
-
-
-def problem_of(cell, units, steps, batch):
-    """The fit of one size: epochs of at most eight batches, for about `SECONDS`."""
-    n_updates = SECONDS / loop_seconds(cell, units, steps, batch)
-    n_batches = int(np.clip(n_updates / MIN_EPOCHS, 1, MAX_BATCHES))
-    epochs = max(MIN_EPOCHS, round(n_updates / n_batches))
+def problem_of(cell, units, steps, batch, n_batches=1, epochs=1):
+    """A fit of one size."""
     return RecurrentProblem(
         f"{cell}-{units}-{steps}-{batch}",
         cell,
@@ -78,6 +65,19 @@ def seconds_of_fit(contender, problem, X, seed):
     return seconds
 
 
+def calibrated(*size):
+    """The fit that takes the loop about `SECONDS`: epochs of at most eight batches."""
+    seconds, epochs = 0, 1
+    while seconds < CALIBRATION:
+        epochs *= 4 if seconds else 1
+        problem = problem_of(*size, epochs=epochs)
+        seconds = seconds_of_fit(problem.contenders[BASELINE], problem, problem.make_data(), 0)
+    n_updates = SECONDS * epochs / seconds
+    n_batches = int(np.clip(n_updates / MIN_EPOCHS, 1, MAX_BATCHES))
+    least = MIN_EPOCHS if seconds < 2 * LONG else 2  # of the longest, for want of time
+    return problem_of(*size, n_batches, max(least, round(n_updates / n_batches)))
+
+
 def warm_up(cells):
     """Pay for imports, once for each cell."""
     for cell in cells:
@@ -88,7 +88,7 @@ def warm_up(cells):
 
 def measure(cell, units, steps, batch):
     """One line of the record: the seconds of both, round by round, in turn."""
-    problem = problem_of(cell, units, steps, batch)
+    problem = calibrated(cell, units, steps, batch)
     X = problem.make_data()
     names = [BASELINE, SAME]
     contenders = problem.contenders
@@ -161,7 +161,8 @@ def render(record):
             "CPU time of one thread, of construction and fit. Median over rounds that pair the "
             f"two, in brackets the smallest and the largest: {ROUNDS} rounds, {ROUNDS_OF_LONG} "
             f"where the loop takes more than {LONG:g} s. A fit has 1 to {MAX_BATCHES} batches an "
-            f"epoch and as many epochs as make some {SECONDS:g} s, {MIN_EPOCHS} at least. Largest "
+            f"epoch and as many epochs as take the loop {SECONDS:g} s, {MIN_EPOCHS} at least "
+            f"(2 where a batch takes more than {2 * LONG:g} s). Largest "
             f"divided by smallest ratio of a size: median {np.median(spreads):.2f}, at most "
             f"{max(spreads):.2f}.",
             "",

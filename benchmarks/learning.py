@@ -89,13 +89,19 @@ def vowels(seeds, quick, options):
     base = logistic.score(padded(X_test, longest), y_test)
     kwargs = {"unit": "accuracy", "larger_is_better": True}
     lines = [Line("vowels", "logistic, padded and flattened", [base], **kwargs)]
-    chosen = {"pooling": "max", "input_skip": False, "dropout": 0.5}
-    for name, both, bar in (("GRU", False, None), ("bidirectional GRU", True, max(base, 0.978))):
+    regular = {"hidden_size": 64, "dropout": 0.5}
+    wide = {**regular, "pooling": "max", "input_skip": False, **_epochs(quick, 200)}
+    # By five-fold cross-validation of a GRU in one direction: accuracy .965 with this, .961 with
+    # 32 units, maxima and no skip, .94 to .96 with 17 others. The test part had no say.
+    small = {**regular, "pooling": "attention", "batch_size": 32, **_epochs(quick, 60)}
+    for name, params, bar in (
+        ("GRU, maxima, 200 epochs", wide, None),
+        ("GRU, attention, batches of 32, 60 epochs", small, 0.97),
+        ("bidirectional GRU, maxima", {**wide, "bidirectional": True}, max(base, 0.978)),
+    ):
 
-        def score(seed, both=both):
-            model = RNNSequenceClassifier(
-                "gru", 64, bidirectional=both, random_state=seed, **_epochs(quick, 200), **chosen
-            )
+        def score(seed, params=params):
+            model = RNNSequenceClassifier("gru", random_state=seed, **params)
             return model.fit(X, y).score(X_test, y_test)
 
         lines.append(over_seeds("vowels", f"{name}, 64 units", score, seeds, bar=bar, **kwargs))
