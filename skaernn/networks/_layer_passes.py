@@ -6,8 +6,6 @@ The hand-written ones are in `_cell_passes.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -136,17 +134,6 @@ class TorchPass(_Foreign):
         self._cell.gradients_from_torch(*found, self._grads)
 
 
-@contextmanager
-def _no_denormals() -> Iterator[None]:
-    """Zero in place of denormal numbers on this thread: fading gradients are such, and slow."""
-    were_zero = _SMALLEST * _ONE == 0
-    try:
-        torch.set_flush_denormal(True)
-        yield
-    finally:
-        torch.set_flush_denormal(were_zero)
-
-
 class OneDNNPass(_Foreign):
     """The LSTM of oneDNN, which torch's layer calls on the CPU, without autograd around it."""
 
@@ -200,11 +187,17 @@ class OneDNNPass(_Foreign):
 
     def backward(self) -> None:
         output, h, c, workspace = self._kept
-        with _no_denormals():
+        # Gradients that fade away become denormal numbers, which are slow: zeros for them, on
+        # this thread and for this call.
+        were_zero = _SMALLEST * _ONE == 0
+        try:
+            torch.set_flush_denormal(True)
             delta_x, w_ih, w_hh, bias, *_ = _onednn_backward(
                 self._input, *self._weights, *self._states, output, h, c, self._steps(self.delta),
                 None, None, False, *self._options, True, False, [], False, workspace,
             )  # fmt: skip
+        finally:
+            torch.set_flush_denormal(were_zero)
         del self._kept
         torch.cat([w_hh, w_ih, bias[:, None]], dim=1, out=self._found)
         for operation in self._export:
