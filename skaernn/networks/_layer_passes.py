@@ -20,6 +20,7 @@ _onednn_backward = getattr(torch.ops.aten, "mkldnn_rnn_layer_backward", None)
 if _onednn is not None:  # straight to the kernels
     _onednn, _onednn_backward = _onednn.default._op, _onednn_backward.default._op
 _LSTM = 2  # oneDNN's name for it
+_SMALLEST, _ONE = 5e-324, 1.0  # their product is 0 where denormal numbers are
 
 
 class LayerPass(ABC):
@@ -199,10 +200,17 @@ class OneDNNPass(_Foreign):
 
     def backward(self) -> None:
         output, h, c, workspace = self._kept
-        delta_x, w_ih, w_hh, bias, _, *delta_states = _onednn_backward(
-            self._input, *self._weights, *self._states, output, h, c, self._steps(self.delta),
-            None, None, False, *self._options, True, False, [], False, workspace,
-        )  # fmt: skip
+        # Gradients that fade away become denormal numbers, which are slow: zeros for them, on
+        # this thread and for this call.
+        were_zero = _SMALLEST * _ONE == 0
+        try:
+            torch.set_flush_denormal(True)
+            delta_x, w_ih, w_hh, bias, _, *delta_states = _onednn_backward(
+                self._input, *self._weights, *self._states, output, h, c, self._steps(self.delta),
+                None, None, False, *self._options, True, False, [], False, workspace,
+            )  # fmt: skip
+        finally:
+            torch.set_flush_denormal(were_zero)
         del self._kept
         torch.cat([w_hh, w_ih, bias[:, None]], dim=1, out=self._found)
         for operation in self._export:
