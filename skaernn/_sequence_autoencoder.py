@@ -43,7 +43,7 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
     bidirectional : bool, default=False
         Whether the encoder reads the sequence from both ends.
     activation : {"tanh", "relu"}, default="tanh"
-        f_h of the plain cell "rnn".
+        f of the plain cell "rnn".
     n_channels : int, default=1
         What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
         the other.

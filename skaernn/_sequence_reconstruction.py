@@ -234,7 +234,7 @@ class SequenceReconstructionMixin(AutoencodingMixin):
 def code_moments(objective: RecurrentObjective, theta: torch.Tensor):
     """Weighted mean (K,) and covariance (K, K) of the codes of training sequences, or of 1024."""
     rows = objective.rows.sample(CODE_SAMPLE)
-    network = objective.network.encoder.with_dropout(0.0)
+    network = objective.network.encoder
     bound = network.bound(objective.network.split(theta)[0], None)
     codes, weights = [], []
     for batch in Batch(rows.index, rows.weight, None, 0).split(_ENCODED):

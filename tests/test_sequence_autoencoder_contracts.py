@@ -31,7 +31,7 @@ from test_common import LEFT_OUT, statuses
 from test_contracts import global_state
 from test_persistence import COPIES
 
-from skaernn import _recurrent_fitting
+from skaernn import SequenceAutoencoderTransformer, _recurrent_fitting, _recurrent_objective
 from skaernn._losses import LOSSES
 from skaernn.networks import CELLS
 
@@ -287,9 +287,22 @@ class TestCourses:
         other.fit(X, X_val=held_out, sample_weight_val=weight)
         assert other.validation_scores_ != model.validation_scores_
 
-    def test_a_batch_of_many_steps_goes_through_in_parts(self, monkeypatch):
-        from skaernn import _recurrent_objective
+    def test_targets_are_the_inputs_and_no_copy_of_them(self, monkeypatch):
+        seen = []
+        attributes = SequenceAutoencoderTransformer._attributes
 
+        def spy(self, objective, state):
+            seen.extend([objective.rows, objective._loaded])
+            return attributes(self, objective, state)
+
+        monkeypatch.setattr(SequenceAutoencoderTransformer, "_attributes", spy)
+        make().fit(data())
+        assert len(seen) == 2
+        for rows in seen:
+            assert rows.reconstructs
+            assert rows.targets is rows.inputs
+
+    def test_a_batch_of_many_steps_goes_through_in_parts(self, monkeypatch):
         X = data(n=60)
         whole = make(max_iter=5).fit(X)
         monkeypatch.setattr(_recurrent_objective, "_MOST_TRAINED", 400)
