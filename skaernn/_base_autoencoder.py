@@ -5,10 +5,10 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.metaestimators import available_if
 
 from ._compat import Interval, RealNotInt, StrOptions, fit_context
+from ._constraints import ImageShape, LayerSizes
 from ._content import MatrixContent
 from ._design import (
     Design,
@@ -26,8 +26,6 @@ from ._reconstruction import ReconstructionMixin, code_moments
 from ._reconstruction_objective import ReconstructionObjective
 from ._rows import Rows
 from ._validation import (
-    ImageShape,
-    LayerSizes,
     check_fits_dtype,
     check_memory,
     check_range,
@@ -38,7 +36,7 @@ from ._validation import (
 from .networks import ACTIVATIONS, ARCHITECTURES, CORRUPTIONS, PENALTIES, Penalty, Range
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, NeuralEstimator):
+class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     """Autoencoders of vectors; a subclass adds its parameters."""
 
     _parameter_constraints: dict = {
@@ -74,11 +72,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
     code_penalty = None
     corruption = None
     tied_weights = False
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
@@ -156,11 +149,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         return PENALTIES[self.code_penalty], float(self.penalty_strength)
 
     def _noise(self):
-        return {**super()._noise(), "corruption": self.corruption}
-
-    def _needs_keys(self):
-        # modules of the user's own may draw, too
-        return super()._needs_keys() or callable(self.architecture)
+        own = self.architecture if callable(self.architecture) else None  # it may draw, too
+        return {**super()._noise(), "corruption": self.corruption, "architecture": own}
 
     def _check_combinations(self):
         check_combinations(self)
@@ -213,7 +203,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
 
     def _continue(self, rows) -> Design:
         """The network there is, and its scaling."""
-        network = self._network.dropping(float(self.dropout))
+        network = self._network.with_dropout(float(self.dropout))
         return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
 
     def _limits(self, rows: Rows, resume: bool) -> Range | None:
@@ -246,8 +236,3 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             "_network": network,
             "_range": None if ends is None else tuple(end.cpu().numpy() for end in ends),
         }
-
-    @property
-    def _n_features_out(self):
-        """For `get_feature_names_out`."""
-        return self.n_components_

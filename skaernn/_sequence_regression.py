@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._forecast import check_feeds_back, forecast
 from ._sequence_prediction import returned
 from ._sequence_scores import r2_of
-from ._target_losses import TARGET_LOSSES, loss_named
+from ._target_losses import TARGET_LOSSES, check_allowed, loss_named
 from ._targets import check_numbers
 
 
@@ -36,12 +36,7 @@ class SequenceRegressionMixin(RegressorMixin):
     def _read_targets(self, y, sequences, *, reset, name):
         targets = check_numbers(self, y, sequences, per_step=self.return_sequences, name=name)
         values = targets.values
-        wanted = TARGET_LOSSES[self.loss].check_targets(values.min(), values.max())
-        if wanted:
-            raise ValueError(
-                f"loss={self.loss!r} needs {name} to be {wanted}, but it lies in "
-                f"[{values.min():.6g}, {values.max():.6g}]; choose another loss."
-            )
+        check_allowed(self.loss, values, name)
         if reset:
             self.n_outputs_ = values.shape[1]
         elif values.shape[1] != self.n_outputs_:

@@ -8,10 +8,9 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from courses import COURSES
 from interrupts import interrupt_solver
 from sklearn.base import clone
-from variants import ALL_VARIANTS, make
+from variants import ALL_VARIANTS, COURSES, make
 
 X = np.random.default_rng(0).random((30, 5))
 

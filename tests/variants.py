@@ -161,6 +161,19 @@ ALL_VARIANTS = _params(
     [{}, *_all_pairs(), {"warm_start": True}, {"batch_size": 7, "shuffle": False}]
 )
 
+# Those that train in a way of their own, for what an activation, a loss or a scaling cannot
+# change: when a callback is called, what is left of a fit that was broken off.
+_COURSE = {
+    "solver",
+    "schedule",
+    "early_stopping",
+    "batch_size",
+    "dropout",
+    "dtype",
+    "architecture",
+}
+COURSES = [*(v for v in VARIANTS if v.values[0].keys() & _COURSE), *ALL_VARIANTS[-2:]]
+
 
 def make(params=None, **more):
     """A small estimator with `params`."""

@@ -28,6 +28,8 @@ def layer_pass(
     x: Tensor,
     delta_x: Tensor | None = None,
     cache: Cache | None = None,
+    *,
+    begins: bool = False,
 ) -> LayerPass:
     """Forward and backward passes, by whichever way is fastest; see `LayerPass`.
 
@@ -37,9 +39,9 @@ def layer_pass(
     if cache is not None and _can_be_padded(cell, packing, x):
         n_steps = padded_steps(packing, cell.hidden_size)
         if n_steps is not None:
-            kept = _kept(cell, blocks, grads, n_steps, packing.n_rows, x, delta_x, cache)
+            kept = _kept(cell, blocks, grads, n_steps, packing.n_rows, x, delta_x, begins, cache)
             return PaddedPass(*kept, packing, x, delta_x)
-    return _fastest(cell, packing, x)(cell, blocks, grads, packing, x, delta_x)
+    return _fastest(cell, packing, x)(cell, blocks, grads, packing, x, delta_x, begins)
 
 
 def _can_be_padded(cell: Cell, packing: Packing, x: Tensor) -> bool:
@@ -56,6 +58,7 @@ def _kept(
     n_rows: int,
     x: Tensor,
     delta_x: Tensor | None,
+    begins: bool,
     cache: Cache,
 ) -> tuple[LayerPass, Tensor, Tensor | None]:
     """A pass of equally long sequences out of `cache`, which holds the last few made."""
@@ -66,7 +69,7 @@ def _kept(
         x_padded = x.new_zeros(n_steps * n_rows, cell.n_inputs)
         delta_x_padded = None if delta_x is None else torch.empty_like(x_padded)
         uniform = Packing.uniform(n_steps, n_rows)
-        inner = layer_pass(cell, blocks, grads, uniform, x_padded, delta_x_padded)
+        inner = layer_pass(cell, blocks, grads, uniform, x_padded, delta_x_padded, begins=begins)
         cache[key] = inner, x_padded, delta_x_padded
     return cache[key]
 
