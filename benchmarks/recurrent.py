@@ -269,5 +269,5 @@ RECURRENT_PROBLEMS = (
     _middle("gru", 2.0),
     _middle("rnn", 2.0),
     _middle("lstm", 1.1),
-    SequenceAutoencoderProblem("sequence-autoencoder-64", "gru", **_MIDDLE, bar=1.0),
+    SequenceAutoencoderProblem("sequence-autoencoder-64", "gru", **_MIDDLE, bar=1.5),
 )
