@@ -239,7 +239,7 @@ def _structures():
 
 
 def _answers():
-    """Every answer and every solver of regressors, in the quickest cell."""
+    """Every answer, solver, direction, depth and pooling of regressors, in the quickest cell."""
     beside = [{}, {"max_grad_norm": None}, {"dtype": "float64"}]
     # a high quantile is far from the mean, by which one of the checks judges
     for i, answer in enumerate(a for a in REGRESSIONS if "quantile" not in a):
@@ -248,6 +248,10 @@ def _answers():
         if schedule or solver:
             yield Variant(False, {"cell": "rnn", **schedule, **solver})
     yield Variant(False, {"cell": "rnn", "alpha": 0.1})
+    for name in ("direction", "depth", "output"):
+        for structure in NETWORK[name]:
+            if structure and "return_sequences" not in structure:
+                yield Variant(False, {"cell": "rnn", **structure})
 
 
 _SCHEDULES = COURSE["schedule"]
