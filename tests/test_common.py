@@ -89,7 +89,7 @@ def test_check_estimator_runs_all_its_checks_on_every_variant():
 
 
 @pytest.mark.parametrize("check", LEFT_OUT, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("params", COURSES)
+@pytest.mark.parametrize("params", [v for v in COURSES if v in VARIANTS])
 def test_checks_left_out(check, params, legal_values):
     estimator = legal_values(make(params))
     with warnings.catch_warnings():
