@@ -229,6 +229,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         "loss": [StrOptions(set(LIKELIHOODS))],
         "kl_weight": [Interval(Real, 0, None, closed="left")],
     }
+    _losses = LIKELIHOODS
     _variational = True
 
     def __init__(
@@ -291,10 +292,6 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.device = device
         self.dtype = dtype
         self.verbose = verbose
-
-    @property
-    def _loss(self):
-        return LIKELIHOODS[self.loss]
 
     def _loss_on(self, rows):
         if not self._loss.has_noise:
@@ -363,15 +360,15 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         ):
             raise ValueError(f"n_importance_samples must be a positive int, got {n_draws!r}.")
         X = check_rows(self, X, reset=False)
-        self._check_values(X)
+        self._check_allowed(X, self._fitted_with["loss"])
         table = noise_table(self.n_components_, n_draws, self._seed)
-        module, variance = self.module_, self._scaled_noise
+        module, likelihood, variance = self.module_, self._fitted_loss, self._scaled_noise
         if variance is not None:
             variance = torch.tensor(variance, dtype=module.dtype, device=self.device_)
 
         def bounds(rows):
             return log_bounds(
-                module, self._loss, rows, variance, table, importance=n_draws is not None
+                module, likelihood, rows, variance, table, importance=n_draws is not None
             )
 
         return in_chunks(bounds, X, None, self.device_)
