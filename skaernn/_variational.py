@@ -13,12 +13,11 @@ from ._bounds import log_bounds, noise_table, noise_variance
 from ._chunks import in_chunks
 from ._compat import Interval, StrOptions
 from ._likelihoods import LIKELIHOODS, Normal
-from ._principal import moments
+from ._principal import LEAST_NOISE, moments
 from ._solvers import SOLVERS
 from ._validation import check_rows
 from .networks import StandardNormal
 
-_LEAST_NOISE = 1e-6  # relative to the mean variance
 _ACTIVE = 0.01  # variance of a component's mean from which on it tells rows apart
 
 
@@ -298,7 +297,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             return self._loss
         _, deviation = moments(rows)
         variance = float(deviation.square().mean())
-        return Normal(floor=_LEAST_NOISE * variance if variance > 0 else 1.0)
+        return Normal(floor=LEAST_NOISE * variance if variance > 0 else 1.0)
 
     @property
     def _penalty(self):
