@@ -51,7 +51,7 @@ class SequenceRegressionMixin(RegressorMixin):
         activation = loss.output_activation if loss.fixed_output else self.output_activation
         return self.n_outputs_ * loss.outputs_per_target, activation
 
-    def _loss(self, answers):
+    def _loss_on(self, answers):
         return loss_named(self.loss, float(self.quantile))
 
     def predict(
