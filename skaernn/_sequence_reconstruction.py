@@ -97,8 +97,8 @@ class SequenceReconstructionMixin(AutoencodingMixin):
         errors : ndarray of shape (n_samples,)
             Mean over steps and channels of the squared difference (of the absolute one, of
             Huber's, of the cross-entropy or of the Poisson deviance, if that is `loss`). In X's
-            units, squared for squared
-            error and Huber's, whose threshold is one scaled unit; in nats for the cross-entropy.
+            units, squared for squared error and Huber's, whose threshold is one scaled unit; in
+            nats for the cross-entropy.
         """
         sequences, decoded = self._reconstructed(X, lengths)
         loss, module = LOSSES[self._fitted_with["loss"]], self.module_

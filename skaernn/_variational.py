@@ -186,7 +186,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     Notes
     -----
     `transform` gives posterior means, `inverse_transform` the mean row of a code. `loss_` is minus
-    the bound in scaled units, with β and L2 penalty.
+    the bound in scaled units, with β and L2 penalty; for "poisson" up to what depends on X alone.
 
     A constant feature, or a row met exactly, would have infinite density: the variance of the
     noise stays above a millionth of the mean variance.
