@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ._base_autoencoder import BaseAutoencoder
 from ._bounds import log_bounds, noise_table, noise_variance
 from ._chunks import in_chunks
 from ._compat import Interval, StrOptions
+from ._constraints import check_count
 from ._likelihoods import LIKELIHOODS, Normal
 from ._principal import LEAST_NOISE, moments
 from ._solvers import SOLVERS
@@ -354,10 +355,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         """
         check_is_fitted(self)
         n_draws = n_importance_samples
-        if n_draws is not None and (
-            not isinstance(n_draws, Integral) or n_draws is True or n_draws < 1
-        ):
-            raise ValueError(f"n_importance_samples must be a positive int, got {n_draws!r}.")
+        if n_draws is not None:
+            n_draws = check_count(n_draws, "n_importance_samples")
         X = check_rows(self, X, reset=False)
         self._check_allowed(X, self._fitted_with["loss"])
         table = noise_table(self.n_components_, n_draws, self._seed)
