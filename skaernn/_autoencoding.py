@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Integral
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from ._constraints import check_count
 from ._principal import gaussian, global_scale, moments
 from ._rows import Rows
 from ._sequence_rows import Counted
@@ -35,11 +35,8 @@ class AutoencodingMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _draw_codes(self, n_samples, random_state) -> np.ndarray:
         """Codes (n_samples, n_components_), from a Gaussian."""
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples is True or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
-        normal = check_random_state(random_state).standard_normal(
-            (int(n_samples), self.n_components_)
-        )
+        shape = check_count(n_samples, "n_samples"), self.n_components_
+        normal = check_random_state(random_state).standard_normal(shape)
         return self._spread(normal).astype(self.code_mean_.dtype)
 
     def _spread(self, normal: np.ndarray) -> np.ndarray:

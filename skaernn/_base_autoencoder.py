@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 from sklearn.utils.metaestimators import available_if
@@ -66,6 +67,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
         "loss",
         "dtype",
     )
+    _losses: ClassVar[dict[str, ReconstructionLoss]] = LOSSES
     _variational = False
     # parameters of some
     code_activation = "identity"
@@ -135,7 +137,12 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     @property
     def _loss(self) -> ReconstructionLoss:
         """The loss that the parameters name."""
-        return LOSSES[self.loss]
+        return self._losses[self.loss]
+
+    @property
+    def _fitted_loss(self) -> ReconstructionLoss:
+        """The loss that the parameters named in `fit`, whatever they name now."""
+        return self._losses[self._fitted_with["loss"]]
 
     def _loss_on(self, rows: Rows) -> ReconstructionLoss:
         """The loss on scaled `rows`."""
@@ -158,7 +165,9 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     def _read(self, X, sample_weight=None, *, reset, suffix=""):
         X = check_rows(self, X, reset=reset, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
-        self._check_values(X)
+        self._check_allowed(X, self.loss)
+        if self.dtype == "float32":
+            check_fits_dtype(X, torch.float32)
 
         def rows(selections, device, dtype):
             tensor = to_tensor(X, device)
@@ -175,11 +184,10 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
             rows=rows,
         )
 
-    def _check_values(self, X):
-        if self._loss.fixed_output:
-            check_range(X, self.loss, self._loss.check_targets(X.min(), X.max()))
-        if self.dtype == "float32":
-            check_fits_dtype(X, torch.float32)
+    def _check_allowed(self, X, loss: str):
+        """Refuse values that `loss` has no meaning for."""
+        if self._losses[loss].fixed_output:
+            check_range(X, loss, self._losses[loss].check_targets(X.min(), X.max()))
 
     def _largest_product(self, data, dtype, device):
         network = largest_network(self, *data.X.shape)

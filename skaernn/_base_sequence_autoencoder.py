@@ -98,7 +98,7 @@ class BaseSequenceAutoencoder(SequenceReconstructionMixin, RecurrentFittingMixin
         if self.scaling is not None and loss.default_scaling is None:
             raise ValueError(f"loss={self.loss!r} needs scaling=None, got {self.scaling!r}.")
 
-    def _loss(self, answers):
+    def _loss_on(self, answers):
         return LOSSES[self.loss]
 
     def _network_for(self, n_channels: int) -> SequenceAutoencoder:

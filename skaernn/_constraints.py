@@ -1,4 +1,4 @@
-"""Kinds of parameter values that scikit-learn has no constraint for."""
+"""Kinds of values that scikit-learn has no constraint for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ import torch
 
 from ._compat import Constraint
 from ._device import DEVICE_TYPES
+
+
+def check_count(value, name: str) -> int:
+    """An argument of a method that is to be a positive int."""
+    if not isinstance(value, Integral) or value is True or value < 1:
+        raise ValueError(f"{name} must be a positive int, got {value!r}.")
+    return int(value)
 
 
 class LayerSizes(Constraint):

@@ -67,8 +67,8 @@ class ReconstructionMixin(AutoencodingMixin):
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        self._check_values(X)
-        module, loss = self.module_, self._loss
+        self._check_allowed(X, self._fitted_with["loss"])
+        module, loss = self.module_, self._fitted_loss
         units = 1.0
         if module.scale is not None:  # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power
@@ -117,9 +117,11 @@ class ReconstructionMixin(AutoencodingMixin):
         return explained_variance(self.module_, rows)
 
     def sample(self, n_samples=1, random_state=None):
-        """New rows: codes drawn from a Gaussian fitted to the training codes, decoded.
+        """New rows: decoded from codes drawn from a Gaussian.
 
-        Nothing bounds them but an output activation, such as that of "binary_cross_entropy".
+        It is fitted to the training codes; for a variational autoencoder it is the prior, the
+        standard Gaussian, and a row is the mean that its code stands for. Nothing bounds rows but
+        an output activation, such as that of "binary_cross_entropy".
 
         Parameters
         ----------

@@ -43,7 +43,7 @@ class RecurrentFittingMixin:
         return tags
 
     @abstractmethod
-    def _loss(self, answers: Counted) -> Loss:
+    def _loss_on(self, answers: Counted) -> Loss:
         """The loss that the parameters stand for, on `answers`."""
 
     @abstractmethod
@@ -93,7 +93,7 @@ class RecurrentFittingMixin:
         return network.largest_product
 
     def _objective(self, rows, *, resume, batch_size, seed):
-        loss = self._loss(rows.answers)
+        loss = self._loss_on(rows.answers)
         if resume:
             network = self._network.with_dropout(float(self.dropout))
             rows = rows.scaled(**self.module_.units)

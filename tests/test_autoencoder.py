@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaernn import AutoencoderTransformer
+from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
 from skaernn._losses import LOSSES
 
 IRIS = load_iris().data
@@ -225,3 +225,12 @@ def test_equal_spellings_of_an_architecture_continue():
     estimator = AutoencoderTransformer(2, 8, max_iter=2, warm_start=True, random_state=0).fit(IRIS)
     estimator.set_params(hidden_layer_sizes=(8,), n_components=np.int64(2)).fit(IRIS)
     assert estimator.n_iter_ == 4
+
+
+@pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
+def test_scores_are_of_the_loss_that_was_fitted(kind):
+    estimator = kind(max_iter=2, random_state=0).fit(IRIS)
+    errors, scores = estimator.reconstruction_error(IRIS), estimator.score_samples(IRIS)
+    estimator.set_params(loss="binary_cross_entropy")  # for the next fit
+    np.testing.assert_array_equal(estimator.reconstruction_error(IRIS), errors)
+    np.testing.assert_array_equal(estimator.score_samples(IRIS), scores)
