@@ -134,6 +134,7 @@ def _section(cell, lines):
     rows = [
         [f"{n}, {t}"] + [_entry(by_size[n, t, b]) if (n, t, b) in by_size else "" for b in batches]
         for n, t in itertools.product(units, steps)
+        if any((n, t, b) in by_size for b in batches)
     ]
     header = ["units, steps", *(f"batches of {batch}" for batch in batches)]
     return f"### {cell.upper()}\n\n{markdown_table(header, rows)}"
