@@ -234,3 +234,13 @@ def test_scores_are_of_the_loss_that_was_fitted(kind):
     estimator.set_params(loss="binary_cross_entropy")  # for the next fit
     np.testing.assert_array_equal(estimator.reconstruction_error(IRIS), errors)
     np.testing.assert_array_equal(estimator.score_samples(IRIS), scores)
+
+
+def test_bounds_on_huge_values_are_those_of_small_ones():
+    small, huge = (
+        VariationalAutoencoderTransformer(1, max_iter=2, random_state=0).fit(X)
+        for X in (IRIS, 2.0**600 * IRIS)
+    )
+    assert huge.noise_variance_ == np.inf  # and nothing was warned of
+    expected = small.score_samples(IRIS) - 600 * np.log(2) * IRIS.shape[1]
+    np.testing.assert_allclose(huge.score_samples(2.0**600 * IRIS), expected, rtol=1e-9)
