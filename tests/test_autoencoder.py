@@ -10,7 +10,11 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
+from skaernn import (
+    AutoencoderTransformer,
+    SequenceAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skaernn._losses import LOSSES
 
 IRIS = load_iris().data
@@ -219,6 +223,11 @@ def test_errors_beyond_the_type_are_infinite_and_exact_ones_zero():
     estimator = AutoencoderTransformer(3, scaling="standard", max_iter=2, random_state=0).fit(X)
     errors = estimator.reconstruction_error(X)
     assert not np.isnan(errors).any()
+    worse = AutoencoderTransformer(1, scaling="standard", max_iter=2, random_state=0).fit(X)
+    assert worse.reconstruction_error(X).max() == np.inf  # and nothing was warned of
+    sequences = X.reshape(30, 5, 4)
+    codes = SequenceAutoencoderTransformer(max_iter=2, random_state=0).fit(sequences)
+    assert codes.reconstruction_error(sequences).max() == np.inf
 
 
 def test_equal_spellings_of_an_architecture_continue():
