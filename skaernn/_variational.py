@@ -322,8 +322,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             table = noise_table(objective.network.n_components, seed=state.seed)
             scaled = max(loss.floor, noise_variance(module, objective.rows, table))
             noise = scaled
-            if module.scale is not None:
-                noise = scaled * module.scale.cpu().double().numpy() ** 2
+            if module.scale is not None:  # by torch, which says nothing of what overflows
+                noise = (scaled * module.scale.cpu().double().square()).numpy()
             noise = float(noise) if np.ndim(noise) == 0 else noise
         variances = np.diag(attributes["code_covariance_"])
         return {

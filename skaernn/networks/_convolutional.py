@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from ._activations import ACTIVATIONS
-from ._image_layers import ImagesToRows, RowsToImages, TransposedConvolution, TransposedLinear
+from ._image_layers import ImagesToRows, RowsToImages, TransposedConvolution
 from ._module_network import ModuleNetwork
 from ._module_passes import KeyedDropout
-from ._modules import Side
+from ._modules import Side, TransposedLinear
 from ._recurrent_module import OUTPUTS
 
 Shape = tuple[int, int, int]  # height, width, channels
