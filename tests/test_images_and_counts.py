@@ -43,7 +43,7 @@ def test_images_come_back_in_their_shape(shape, options):
     X = images(shape)
     options = {"estimator": AutoencoderTransformer, **options}
     estimator = options.pop("estimator")(
-        3, (4, 6), architecture="convolutional", image_shape=shape, max_iter=30,
+        3, (4, 6), architecture="convolutional", image_shape=shape, max_iter=300,
         learning_rate=0.01, random_state=0, **options,
     ).fit(X)  # fmt: skip
     codes = estimator.transform(X)
