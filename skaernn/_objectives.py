@@ -12,7 +12,7 @@ from torch import Tensor
 from ._device import precise
 from .networks import mix
 
-_EVALUATION = -1  # the epoch whose noise an evaluation sees
+EVALUATION = -1  # the epoch whose noise an evaluation sees
 _MOST_KEPT = 8  # workspaces, and fewer if they are large
 
 
@@ -227,7 +227,7 @@ class RowsObjective(ABC):
         self._evaluated.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
         if n_rows is not None or self._parts is None:
-            everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, _EVALUATION))
+            everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, EVALUATION))
             parts = everything.split(self.most_evaluated), rows.total_weight()
             self._parts = parts if n_rows is None else self._parts
         else:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._losses import Gradient, ReconstructionLoss
-from ._objectives import Batch, RowsObjective, Workspace
+from ._objectives import EVALUATION, Batch, RowsObjective, Workspace
 from ._principal import PrincipalComponents
 from ._rows import Rows
 from .networks import (
@@ -20,6 +20,7 @@ from .networks import (
     Penalty,
     mix,
     normal,
+    uniform,
 )
 
 _CODE = 0x636F6465  # the noise of codes, apart from all other
@@ -206,17 +207,37 @@ class _ReconstructionWorkspace(Workspace):
         self._loaded: Batch | None = None
 
     def value(self, batch):
-        passes, goal = self._passes, self._goal
+        noise = self._passes.noise
+        self._load(batch)
+        if noise is None:
+            return self._once(batch)
+        salt, width = mix(self._seed, batch.epoch, _CODE), noise.shape[-1]
+        if batch.epoch != EVALUATION:
+            noise.copy_(normal(batch.keys, salt, width))
+            return self._once(batch)
+        # One deviation to either side of the mean, by the toss of a coin: most of what chance
+        # does to the loss cancels, and the luck of a draw does not decide what is best.
+        noise.copy_(torch.where(uniform(batch.keys, salt, width) < 0.5, -1.0, 1.0))
+        one_side = self._once(batch).clone()
+        noise.neg_()
+        self._once(batch)
+        self._sums.add_(one_side).mul_(0.5)
+        return self._sums
+
+    def _load(self, batch: Batch) -> None:
+        """Gather the rows of a batch, and corrupt what the encoder reads."""
         if batch is not self._loaded:  # the one batch of a fit is gathered once
             self._rows.take(batch.index, self._first)
             if self._others.shape[0]:
                 self._others.copy_(self._first)
             self._loaded = batch
-        if goal.corrupter is not None:
-            passes.x.copy_(goal.corrupter(self._first, batch.keys, self._seed, batch.epoch))
-        if passes.noise is not None:
-            salt = mix(self._seed, batch.epoch, _CODE)
-            passes.noise.copy_(normal(batch.keys, salt, passes.noise.shape[-1]))
+        corrupter = self._goal.corrupter
+        if corrupter is not None:
+            self._passes.x.copy_(corrupter(self._first, batch.keys, self._seed, batch.epoch))
+
+    def _once(self, batch: Batch) -> Tensor:
+        """Sums over a loaded batch, with the noise there is."""
+        passes, goal = self._passes, self._goal
         passes.forward()
         goal.loss.value_and_gradient(
             passes.output, self._target, batch.weight, self._gradient, self._value

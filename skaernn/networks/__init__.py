@@ -14,7 +14,7 @@ from ._corruptions import CORRUPTIONS, Corrupter, Range
 from ._custom import CustomAutoencoder
 from ._dense import DenseAutoencoder
 from ._modules import AutoencoderModule, VariationalModule
-from ._noise import mix, normal
+from ._noise import mix, normal, uniform
 from ._packing import Packing
 from ._penalties import PENALTIES, Penalty, StandardNormal
 from ._pooling import POOLINGS
@@ -57,4 +57,5 @@ __all__ = [
     "check_image_shape",
     "mix",
     "normal",
+    "uniform",
 ]
