@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 SAME = "RNNSequenceRegressor, same network"
+SAME_CODES = "SequenceAutoencoderTransformer, same network"
+CODES = "SequenceAutoencoderTransformer, scaled, clipped"
 DEFAULTS = "RNNSequenceRegressor, scaled, clipped, with x in the output"
 
 
@@ -32,10 +34,32 @@ class Network(nn.Module):
         return self.output(h if self.per_step else h[:, -1])
 
 
+class AutoencoderNetwork(nn.Module):
+    """A recurrent layer of torch to a code, and another from the code to every step."""
+
+    def __init__(self, problem):
+        super().__init__()
+        layer, n_components, n_hidden = (
+            LAYERS[problem.cell], problem.n_components, problem.hidden_size,
+        )  # fmt: skip
+        self.encoder = layer(problem.n_channels, n_hidden, batch_first=True)
+        self.code = nn.Linear(n_hidden, n_components)
+        self.begin = nn.Linear(n_components, n_hidden)
+        self.decoder = layer(n_components, n_hidden, batch_first=True)
+        self.output = nn.Linear(n_hidden + n_components, problem.n_channels)
+
+    def forward(self, x):
+        h, _ = self.encoder(x)
+        code = self.code(h[:, -1])
+        repeated = code[:, None].expand(-1, x.shape[1], -1)
+        h, _ = self.decoder(repeated, self.begin(code)[None])
+        return self.output(torch.cat([h, repeated], dim=2))
+
+
 def plain_loop(problem, X, seed):
     """A loop by hand: DataLoader, autograd, `torch.optim.Adam`. No logging, no validation."""
     torch.manual_seed(seed)
-    model = Network(problem)
+    model = problem.network()
     optimizer = torch.optim.Adam(model.parameters(), lr=problem.learning_rate)
     criterion = nn.MSELoss()
     target = torch.from_numpy(problem.target(X))
@@ -85,6 +109,25 @@ def estimator(problem, X, seed, **network):
     return Result(lambda X: model.predict(X).reshape(y.shape), model.n_iter_)
 
 
+def sequence_autoencoder(problem, X, seed, **network):
+    """`SequenceAutoencoderTransformer`, likewise."""
+    from skaernn import SequenceAutoencoderTransformer
+
+    model = SequenceAutoencoderTransformer(
+        problem.n_components,
+        problem.hidden_size,
+        cell=problem.cell,
+        learning_rate=problem.learning_rate,
+        batch_size=problem.batch_size,
+        max_iter=problem.epochs,
+        schedule="constant",
+        tol=0,
+        random_state=seed,
+        **network,
+    ).fit(X)
+    return Result(lambda X: model.inverse_transform(model.transform(X)), model.n_iter_)
+
+
 CONTENDERS = {
     BASELINE: plain_loop,
     SAME: partial(estimator, scaling=None, input_skip=False, max_grad_norm=None),
@@ -132,6 +175,10 @@ class RecurrentProblem:
     same_training = (SAME,)
     notes = ()
 
+    def network(self):
+        """What the loop trains."""
+        return Network(self)
+
     @property
     def bars(self):
         """Speeds demanded, by contender."""
@@ -160,9 +207,49 @@ class RecurrentProblem:
         )
 
 
+@dataclass(frozen=True)
+class SequenceAutoencoderProblem(RecurrentProblem):
+    """The same for codes of sequences, in networks of one state a layer.
+
+    Parameters
+    ----------
+    n_components : int
+        Size of the code.
+    """
+
+    n_components: int = 16
+
+    contenders = {
+        BASELINE: plain_loop,
+        SAME_CODES: partial(sequence_autoencoder, scaling=None, max_grad_norm=None),
+        CODES: sequence_autoencoder,
+    }
+    same_training = (SAME_CODES,)
+
+    def network(self):
+        """What the loop trains."""
+        return AutoencoderNetwork(self)
+
+    @property
+    def bars(self):
+        """Speeds demanded, by contender."""
+        return {SAME_CODES: self.bar, CODES: None}
+
+    def target(self, X):
+        """What is to be reconstructed."""
+        return X
+
+    def describe(self, X):
+        """In words."""
+        return f"Autoencoder, codes of {self.n_components}; {super().describe(X)}"
+
+
+_MIDDLE = {"n_samples": 1000, "n_steps": 50, "n_channels": 8, "hidden_size": 64}
+_MIDDLE |= {"batch_size": 64, "epochs": 5}
+
+
 def _middle(cell, bar):
-    size = {"n_samples": 1000, "n_steps": 50, "n_channels": 8, "hidden_size": 64}
-    return RecurrentProblem(f"{cell}-64", cell, **size, batch_size=64, epochs=5, bar=bar)
+    return RecurrentProblem(f"{cell}-64", cell, **_MIDDLE, bar=bar)
 
 
 RECURRENT_PROBLEMS = (
@@ -182,4 +269,5 @@ RECURRENT_PROBLEMS = (
     _middle("gru", 2.0),
     _middle("rnn", 2.0),
     _middle("lstm", 1.1),
+    SequenceAutoencoderProblem("sequence-autoencoder-64", "gru", **_MIDDLE, bar=1.5),
 )

@@ -28,6 +28,7 @@ import footprint
 import numpy as np
 import torch
 from contenders import BASELINE
+from family import FAMILY_PROBLEMS
 from problems import PROBLEMS
 from recurrent import RECURRENT_PROBLEMS
 from table import all_verdicts, footprint_verdict, render
@@ -35,6 +36,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(footprint.ROOT))  # measure this checkout, installed or not
 
+ALL_PROBLEMS = (*PROBLEMS, *FAMILY_PROBLEMS, *RECURRENT_PROBLEMS)
 # name in the record: threads, clock
 MODES = {"cpu_1": (1, time.process_time), "wall_2": (2, time.perf_counter)}
 REPEATS, QUICK_REPEATS = 9, 2
@@ -167,7 +169,7 @@ def versions():
 def parse(arguments):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = [problem.name for problem in (*PROBLEMS, *RECURRENT_PROBLEMS)]
+    names = [problem.name for problem in ALL_PROBLEMS]
     parser.add_argument("--problem", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--repeats", type=int, help=f"rounds, {REPEATS} unless --quick")
     parser.add_argument("--json", type=Path, help="where to write machine, versions, raw times")
@@ -194,7 +196,7 @@ def main(arguments=None):
         f"OMP_WAIT_POLICY={os.environ['OMP_WAIT_POLICY']}.",
         "problems": [
             measure(problem, options.repeats)
-            for problem in (*PROBLEMS, *RECURRENT_PROBLEMS)
+            for problem in ALL_PROBLEMS
             if problem.name in options.problem
         ],
         "memory": measure_memory(options.quick) if footprints else None,

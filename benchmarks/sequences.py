@@ -1,10 +1,6 @@
 """Sequences that recurrent networks are judged by, and how they are made or read."""
 
-from pathlib import Path
-
 import numpy as np
-
-JSB = Path(__file__).resolve().parents[2] / "shared" / "data" / "JSB_Chorales.mat"
 
 
 def adding(n_samples, n_steps, seed):
@@ -66,7 +62,7 @@ def windows_ahead(horizon, n_train=2000, n_test=1000, window=20):
     return (X[:last], y[:last]), (X[n_train : n_train + n_test], y[n_train : n_train + n_test])
 
 
-def chorales(path=JSB):
+def chorales(path):
     """Bach's chorales: lists of (frames, 88) for training, validation and test.
 
     Targets are the next frames: X is all frames but the last, y all but the first.

@@ -3,6 +3,7 @@
 from ._autoencoder import AutoencoderTransformer
 from ._recurrent_classifier import RNNSequenceClassifier
 from ._recurrent_regressor import RNNSequenceRegressor
+from ._sequence_autoencoder import SequenceAutoencoderTransformer
 from ._variational import VariationalAutoencoderTransformer
 from ._windows import sliding_windows
 
@@ -11,6 +12,7 @@ __all__ = [
     "AutoencoderTransformer",
     "RNNSequenceClassifier",
     "RNNSequenceRegressor",
+    "SequenceAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "sliding_windows",
 ]

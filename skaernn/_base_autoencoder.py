@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.metaestimators import available_if
 
 from ._compat import Interval, RealNotInt, StrOptions, fit_context
+from ._constraints import ImageShape, LayerSizes
 from ._content import MatrixContent
 from ._design import (
     Design,
@@ -26,8 +27,6 @@ from ._reconstruction import ReconstructionMixin, code_moments
 from ._reconstruction_objective import ReconstructionObjective
 from ._rows import Rows
 from ._validation import (
-    ImageShape,
-    LayerSizes,
     check_fits_dtype,
     check_memory,
     check_range,
@@ -38,7 +37,7 @@ from ._validation import (
 from .networks import ACTIVATIONS, ARCHITECTURES, CORRUPTIONS, PENALTIES, Penalty, Range
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, NeuralEstimator):
+class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     """Autoencoders of vectors; a subclass adds its parameters."""
 
     _parameter_constraints: dict = {
@@ -68,17 +67,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         "loss",
         "dtype",
     )
+    _losses: ClassVar[dict[str, ReconstructionLoss]] = LOSSES
     _variational = False
     # parameters of some
     code_activation = "identity"
     code_penalty = None
     corruption = None
     tied_weights = False
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
@@ -142,7 +137,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
     @property
     def _loss(self) -> ReconstructionLoss:
         """The loss that the parameters name."""
-        return LOSSES[self.loss]
+        return self._losses[self.loss]
+
+    @property
+    def _fitted_loss(self) -> ReconstructionLoss:
+        """The loss that the parameters named in `fit`, whatever they name now."""
+        return self._losses[self._fitted_with["loss"]]
 
     def _loss_on(self, rows: Rows) -> ReconstructionLoss:
         """The loss on scaled `rows`."""
@@ -156,11 +156,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
         return PENALTIES[self.code_penalty], float(self.penalty_strength)
 
     def _noise(self):
-        return {**super()._noise(), "corruption": self.corruption}
-
-    def _needs_keys(self):
-        # modules of the user's own may draw, too
-        return super()._needs_keys() or callable(self.architecture)
+        own = self.architecture if callable(self.architecture) else None  # it may draw, too
+        return {**super()._noise(), "corruption": self.corruption, "architecture": own}
 
     def _check_combinations(self):
         check_combinations(self)
@@ -168,7 +165,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
     def _read(self, X, sample_weight=None, *, reset, suffix=""):
         X = check_rows(self, X, reset=reset, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
-        self._check_values(X)
+        self._check_allowed(X, self.loss)
+        if self.dtype == "float32":
+            check_fits_dtype(X, torch.float32)
 
         def rows(selections, device, dtype):
             tensor = to_tensor(X, device)
@@ -185,11 +184,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             rows=rows,
         )
 
-    def _check_values(self, X):
-        if self._loss.fixed_output:
-            check_range(X, self.loss, self._loss.check_targets(X.min(), X.max()))
-        if self.dtype == "float32":
-            check_fits_dtype(X, torch.float32)
+    def _check_allowed(self, X, loss: str):
+        """Refuse values that `loss` has no meaning for."""
+        if self._losses[loss].fixed_output:
+            check_range(X, loss, self._losses[loss].check_targets(X.min(), X.max()))
 
     def _largest_product(self, data, dtype, device):
         network = largest_network(self, *data.X.shape)
@@ -213,7 +211,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
 
     def _continue(self, rows) -> Design:
         """The network there is, and its scaling."""
-        network = self._network.dropping(float(self.dropout))
+        network = self._network.with_dropout(float(self.dropout))
         return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
 
     def _limits(self, rows: Rows, resume: bool) -> Range | None:
@@ -246,8 +244,3 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, ReconstructionMixin, Neur
             "_network": network,
             "_range": None if ends is None else tuple(end.cpu().numpy() for end in ends),
         }
-
-    @property
-    def _n_features_out(self):
-        """For `get_feature_names_out`."""
-        return self.n_components_

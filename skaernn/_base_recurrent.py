@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import replace
-from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._compat import Interval, StrOptions, fit_context
+from ._compat import StrOptions, fit_context
 from ._content import JointContent, MatrixContent
 from ._device import precise
 from ._estimator import NeuralEstimator, TrainingInput, fitting
-from ._losses import Loss
-from ._principal import moments
-from ._recurrent_objective import RecurrentObjective
+from ._recurrent_fitting import RECURRENT_CONSTRAINTS, RecurrentFittingMixin
 from ._sequence_prediction import run_network
-from ._sequence_rows import Counted, SequenceRows
-from ._sequences import Sequences, check_sequences
+from ._sequences import Sequences
 from ._states import check_state
 from ._targets import Targets
-from ._validation import check_fits_dtype, check_memory, check_weights, to_tensor
-from ._warnings import warn_user
-from .networks import CELLS, POOLINGS, RecurrentNetwork
+from ._validation import check_fits_dtype, check_weights, to_tensor
+from .networks import POOLINGS, RecurrentNetwork
 
 
-class BaseRecurrent(NeuralEstimator):
+class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
     """Recurrent networks on sequences; a subclass says what they predict."""
 
     _parameter_constraints: dict = {
         **NeuralEstimator._parameter_constraints,
-        "cell": [StrOptions(set(CELLS))],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, 1000, closed="both")],  # beyond is a slip
-        "bidirectional": ["boolean"],
-        "activation": [StrOptions({"tanh", "relu"})],
+        **RECURRENT_CONSTRAINTS,
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "input_skip": ["boolean"],
-        "n_channels": [Interval(Integral, 1, None, closed="left")],
-        "scaling": [StrOptions({"standard"}), None],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
     _architecture = (
         "cell",
@@ -58,11 +44,6 @@ class BaseRecurrent(NeuralEstimator):
         "scaling",
         "dtype",
     )
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -164,10 +145,6 @@ class BaseRecurrent(NeuralEstimator):
         return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
 
     @abstractmethod
-    def _loss(self, answers: Counted) -> Loss:
-        """The loss that the parameters stand for, on `answers`."""
-
-    @abstractmethod
     def _output(self) -> tuple[int, str]:
         """Width and activation of the network's output, once y has been read."""
 
@@ -198,9 +175,7 @@ class BaseRecurrent(NeuralEstimator):
     def _read(
         self, X, y, sample_weight=None, lengths=None, initial_state=None, *, reset, suffix=""
     ):
-        sequences = check_sequences(self, X, lengths, reset=reset, name=f"X{suffix}")
-        if self.dtype == "float32" and sequences.steps.dtype == np.float64:
-            check_fits_dtype(sequences.valid(), torch.float32, f"X{suffix}")
+        sequences = self._read_sequences(X, lengths, reset=reset, suffix=suffix)
         targets = self._read_targets(y, sequences, reset=reset, name=f"y{suffix}")
         if sequences.steps.dtype == np.float32 or self.dtype == "float32":
             check_fits_dtype(targets.values, torch.float32, f"y{suffix}")
@@ -214,22 +189,17 @@ class BaseRecurrent(NeuralEstimator):
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
         if reset:
-            self._flat, self._fitted_with_lengths = targets.flat, False
-        if lengths is not None and not suffix and sequences.n_steps is not None:
-            self._fitted_with_lengths |= int(sequences.lengths.min()) < sequences.n_steps
+            self._flat = targets.flat
 
         def rows(selections, device, dtype):
             values = targets.values
             if values.dtype == np.float64 and precise(device) == torch.float32:
                 values = values.astype(np.float32)
-            parts = (sequences.steps, sequences.starts, sequences.lengths, values, targets.starts)
-            steps, starts, lengths, values, begins = (to_tensor(part, device) for part in parts)
             began = None if state is None else to_tensor(state, device).to(dtype)
             how = {"per_step": targets.per_step, "state": began}
-            return [
-                SequenceRows.of(steps, starts, lengths, values, begins, s, dtype, **how)
-                for s in selections
-            ]
+            return self._rows_of(
+                sequences, selections, device, dtype, values, targets.starts, **how
+            )
 
         return TrainingInput(
             X=X,
@@ -243,46 +213,6 @@ class BaseRecurrent(NeuralEstimator):
             weight=weight,
             rows=rows,
         )
-
-    def _largest_product(self, data, dtype, device):
-        advice = "a smaller hidden_size or n_layers"
-        network = self._network_for(self._channels)
-        sizes = (network.n_inputs, *[network.n_hidden] * network.n_layers, network.n_outputs)
-        check_memory(network.layout.size, dtype, device, sizes, advice)
-        return network.largest_product
-
-    def _objective(self, rows, *, resume, batch_size, seed):
-        loss = self._loss(rows.answers)
-        if resume:
-            network = replace(self._network, dropout=float(self.dropout))
-            units = ("x_mean", "x_scale", "y_mean", "y_scale")
-            rows = rows.scaled(**{name: getattr(self.module_, name) for name in units})
-        else:
-            network = self._network_for(self._channels)
-            rows = rows.scaled(**self._units(rows, loss, network))
-        return RecurrentObjective(
-            network,
-            loss,
-            rows,
-            alpha=self.alpha,
-            batch_size=batch_size,
-            shuffle=self.shuffle,
-            seed=seed,
-        )
-
-    def _units(self, rows: SequenceRows, loss: Loss, network: RecurrentNetwork) -> dict:
-        """Means and deviations of channels and, where the output can be moved, of targets."""
-        if self.scaling is None:
-            return {}
-        wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        mean, scale = moments(rows.steps)
-        units = {"x_mean": mean.to(wide), "x_scale": torch.where(scale > 0, scale, 1.0).to(wide)}
-        movable = network.output_activation == loss.output_activation
-        if loss.default_scaling is not None and movable:
-            mean, scale = moments(rows.answers)
-            units["y_mean"] = mean.to(wide)
-            units["y_scale"] = torch.where(scale > 0, scale, 1.0).to(wide)
-        return units
 
     def _attributes(self, objective, state):
         network = objective.network
@@ -302,23 +232,8 @@ class BaseRecurrent(NeuralEstimator):
                 f"{type(self).__name__} has no state to give with bidirectional=True: one "
                 "direction begins at the end of a sequence."
             )
-        sequences = check_sequences(self, X, lengths, reset=False)
+        sequences = self._sequences_to_run(X, lengths)
         dtype = np.dtype(str(self.module_.dtype).removeprefix("torch."))
         state = check_state(initial_state, sequences, self._network, dtype)
-        if lengths is None and self._fitted_with_lengths and _looks_padded(sequences):
-            warn_user(
-                f"{type(self).__name__} was fitted with lengths and is used without them, on "
-                "sequences some of which end in zeros: if these are padding, they are read as "
-                "steps. Pass lengths here too, or mark padding by NaN in all channels. (Without "
-                "metadata routing, cross_val_score passes lengths to fit and to nothing else.)",
-            )
         output, ended = run_network(self._network, self.module_, sequences, state, self.device_)
         return sequences, output, ended
-
-
-def _looks_padded(sequences: Sequences) -> bool:
-    """Whether some sequences of an array end in zeros, and none before the array does."""
-    if sequences.n_steps is None or (sequences.lengths < sequences.n_steps).any():
-        return False
-    last = sequences.steps[sequences.starts + sequences.lengths - 1]
-    return not last.any(axis=1).all()

@@ -43,7 +43,11 @@ def in_chunks(
     chunk = np.zeros((size, X.shape[1]), dtype=held)
     rows = torch.from_numpy(chunk)
     # several threads would cut sums and vectors where the bits show it, and wait for each other
-    with threads_for(0, device), exact_inference(device):
+    with (
+        threads_for(0, device),
+        exact_inference(device),
+        np.errstate(over="ignore"),  # what is beyond X's type is infinite
+    ):
         for start in range(0, n_samples, size):
             stop = min(start + size, n_samples)
             chunk[: stop - start] = X[start:stop]

@@ -17,12 +17,13 @@ from sklearn.utils import check_random_state
 
 from ._callbacks import report_end, reporting
 from ._compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
+from ._constraints import Device
 from ._content import Content, Selection, select
 from ._device import resolve_device, threads_for
 from ._objectives import RowsObjective, Source
 from ._solvers import SCHEDULES, SOLVERS
 from ._training import Plateau, TrainingState, finish, train
-from ._validation import Device, check_fits_dtype, check_validation_inputs
+from ._validation import check_fits_dtype, check_validation_inputs
 
 _TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 _OF_A_RUNNING_FIT = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")

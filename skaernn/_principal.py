@@ -15,7 +15,7 @@ from ._device import precise
 from ._rows import Rows
 from ._sequence_rows import Counted
 
-_LEAST_NOISE = 1e-6  # of probabilistic PCA, relative to the mean variance
+LEAST_NOISE = 1e-6  # variance of normal noise, relative to the mean variance
 _COVARIANCE_RATIO = 10  # rows per feature from which on the covariance is used, not the rows
 
 
@@ -108,7 +108,7 @@ class PrincipalComponents:
         variances = self.variances[:n] * unit**2
         total = float(self.variances.sum()) * unit**2
         noise = self.discarded(n) / max(1, n_features - n)
-        noise = max(noise, _LEAST_NOISE * total / n_features)
+        noise = max(noise, LEAST_NOISE * total / n_features)
         spare = (variances - noise).clamp_(min=0)
         known = variances.clamp_min(noise)  # a component that is all noise tells nothing
         known = torch.where(known > 0, known, 1.0)

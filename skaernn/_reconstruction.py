@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._autoencoding import CODE_SAMPLE, AutoencodingMixin, explained_share, weighted_moments
 from ._chunks import in_chunks
 from ._device import exact_inference, precise
-from ._principal import gaussian, global_scale, moments
 from ._rows import Rows, make_rows
 from ._validation import check_codes, check_rows, check_weights, to_tensor
 from .networks import AutoencoderModule
 
-_CODE_SAMPLE = 1024  # rows from which the moments of the codes are estimated
 
-
-class ReconstructionMixin(TransformerMixin):
+class ReconstructionMixin(AutoencodingMixin):
     """Methods of a fitted autoencoder: there, back, how well, and new rows."""
 
     def transform(self, X):
@@ -73,8 +67,8 @@ class ReconstructionMixin(TransformerMixin):
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        self._check_values(X)
-        module, loss = self.module_, self._loss
+        self._check_allowed(X, self._fitted_with["loss"])
+        module, loss = self.module_, self._fitted_loss
         units = 1.0
         if module.scale is not None:  # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power
@@ -135,9 +129,11 @@ class ReconstructionMixin(TransformerMixin):
         return explained_variance(self.module_, rows)
 
     def sample(self, n_samples=1, random_state=None):
-        """New rows: codes drawn from a Gaussian fitted to the training codes, decoded.
+        """New rows: decoded from codes drawn from a Gaussian.
 
-        Nothing bounds them but an output activation, such as that of "binary_cross_entropy".
+        It is fitted to the training codes; for a variational autoencoder it is the prior, the
+        standard Gaussian, and a row is the mean that its code stands for. Nothing bounds rows but
+        an output activation, such as that of "binary_cross_entropy".
 
         Parameters
         ----------
@@ -158,60 +154,27 @@ class ReconstructionMixin(TransformerMixin):
         >>> autoencoder.sample(3, random_state=0).shape
         (3, 4)
         """
-        check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples is True or n_samples < 1:
-            raise ValueError(f"n_samples must be a positive int, got {n_samples!r}.")
-        normal = check_random_state(random_state).standard_normal(
-            (int(n_samples), self.n_components_)
-        )
-        codes = self._spread(normal).astype(self.code_mean_.dtype)
+        codes = self._draw_codes(n_samples, random_state)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
-
-    def _spread(self, normal):
-        """Codes (n, C) as the training codes are distributed, of standard normal numbers."""
-        # copies: what comes from a memory-mapped file cannot be written to, and torch minds
-        mean, covariance = (
-            torch.from_numpy(np.array(moment, dtype=np.float64))
-            for moment in (self.code_mean_, self.code_covariance_)
-        )
-        return gaussian(mean, covariance, torch.from_numpy(normal)).numpy()
 
 
 def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
-    """Share of the variance of `rows` (unscaled) that their reconstruction explains.
+    """Share of the variance of `rows` (unscaled) that their reconstruction explains."""
 
-    Both sums are taken in units of the root mean variance, so that nothing overflows.
-    """
-    mean, deviation = moments(rows)
-    unit = global_scale(deviation)
-    total = float((deviation / unit).square().sum())
-    residual = 0.0
-    with exact_inference(rows.X.device):
+    def differences():
         for block, weight in rows.blocks(rows.dtype, 1024):
             scaled = module.to_scaled(block)
-            difference = (module.decoder(module.code(scaled)) - scaled).to(rows.dtype)
-            if module.scale is not None:
-                difference = difference * (module.scale / unit)
-            else:
-                difference = difference / unit
-            residual += float((weight * difference.square()).sum()) / len(rows)
-    if total > 0:
-        return 1.0 - residual / total
-    rounding = float((4 * torch.finfo(rows.X.dtype).eps * mean / unit).square().sum())
-    return 1.0 if residual <= rounding else 0.0
+            yield (module.decoder(module.code(scaled)) - scaled).to(rows.dtype), weight
+
+    with exact_inference(rows.X.device):
+        return explained_share(rows, differences(), 1.0 if module.scale is None else module.scale)
 
 
 def code_moments(module: AutoencoderModule, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean (C,) and covariance (C, C) of the codes of `rows`, or of 1024 of them."""
     codes, weights = [], []
     with exact_inference(rows.X.device):
-        for block, weight in rows.sample(_CODE_SAMPLE).blocks(rows.dtype):
+        for block, weight in rows.sample(CODE_SAMPLE).blocks(rows.dtype):
             codes.append(module.code(block))
             weights.append(weight * torch.ones_like(block[:, :1]))
-        code, weight = torch.cat(codes), torch.cat(weights)
-        weight /= weight.sum()
-        mean = (weight * code).sum(0)
-        code -= mean
-        covariance = (weight * code).T @ code
-    dtype = rows.X.dtype
-    return mean.to(dtype).cpu().numpy(), covariance.to(dtype).cpu().numpy()
+        return weighted_moments(torch.cat(codes), torch.cat(weights), rows.X.dtype)

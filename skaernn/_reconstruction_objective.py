@@ -179,7 +179,7 @@ class ReconstructionObjective(RowsObjective):
         """See `RowsObjective`."""
         network, goal = self.network, self.goal
         if not noisy:
-            network = network.dropping(0.0)
+            network = network.with_dropout(0.0)
         passes = network.passes(
             theta,
             grad,

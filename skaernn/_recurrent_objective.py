@@ -1,8 +1,9 @@
-"""The objective of recurrent networks: targets of sequences, or of their steps."""
+"""The objective of recurrent networks: targets of sequences, or of their steps.
+
+The network may also be an autoencoder of sequences, whose targets are the inputs.
+"""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,18 +13,24 @@ from ._objectives import Batch, RowsObjective, Workspace
 from ._principal import moments
 from ._sequence_rows import SequenceRows
 from ._target_losses import before
-from .networks import Bound, Packing, RecurrentModule, RecurrentNetwork, RecurrentPasses
+from .networks import (
+    Packing,
+    RecurrentModule,
+    RecurrentNetwork,
+    SequenceAutoencoder,
+    SequenceAutoencoderModule,
+)
 
 _MOST_TRAINED = 1 << 24  # numbers in the states of all steps that go through the network at once
 _MOST_EVALUATED = 1 << 22
 
 
 class RecurrentObjective(RowsObjective):
-    """Prediction of targets by a recurrent network through hand-written passes.
+    """Prediction of targets, or reconstruction, through hand-written passes.
 
     Parameters
     ----------
-    network : RecurrentNetwork
+    network : RecurrentNetwork or SequenceAutoencoder
     loss : Loss
     rows : SequenceRows
     alpha, batch_size, shuffle, seed
@@ -37,7 +44,7 @@ class RecurrentObjective(RowsObjective):
 
     def __init__(
         self,
-        network: RecurrentNetwork,
+        network: RecurrentNetwork | SequenceAutoencoder,
         loss: Loss,
         rows: SequenceRows,
         *,
@@ -64,9 +71,9 @@ class RecurrentObjective(RowsObjective):
             "y_scale": rows.targets.scale,
         }
         self._loaded = rows.loaded()
-        self._bound: dict[tuple[int, int], Bound] = {}  # by theta and grad, which they keep
+        self._bound: dict[tuple[int, int], object] = {}  # by theta and grad, which they keep
         longest = rows.n_steps or int(rows.lengths[rows.index].max())
-        self._width = network.n_hidden * network.n_layers
+        self._width = network.states_per_step
         width = longest * self._width
         self.most_rows = max(1, _MOST_TRAINED // width)
         self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
@@ -86,13 +93,13 @@ class RecurrentObjective(RowsObjective):
         self.network.start(theta[0], generator, bias)
         return theta
 
-    def pack(self, module: RecurrentModule) -> Tensor:
+    def pack(self, module: RecurrentModule | SequenceAutoencoderModule) -> Tensor:
         """The parameters of a fitted module."""
         theta = self.zeros()
         self.network.pack(module, theta[0])
         return theta
 
-    def module(self, theta: Tensor) -> RecurrentModule:
+    def module(self, theta: Tensor) -> RecurrentModule | SequenceAutoencoderModule:
         """The module of one model's parameters (P,), between the units of X and y."""
         return self.network.module(theta, **self.units)
 
@@ -110,12 +117,12 @@ class RecurrentObjective(RowsObjective):
 
     def workspace(self, theta, grad, shape, *, noisy):
         """See `RowsObjective`."""
-        network = self.network if noisy else replace(self.network, dropout=0.0)
+        network = self.network if noisy else self.network.with_dropout(0.0)
         linear_output = network.output_activation == self.loss.output_activation
         bound = self._bound.get((id(theta), id(grad)))
         if bound is None:
-            bound = self._bound[id(theta), id(grad)] = Bound(network, theta, grad)
-        passes = RecurrentPasses(network, bound, shape, linear_output=linear_output)
+            bound = self._bound[id(theta), id(grad)] = network.bound(theta, grad)
+        passes = network.passes(bound, shape, linear_output=linear_output)
         return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed, (theta, grad))
 
 

@@ -176,7 +176,8 @@ class RNNSequenceRegressor(SequenceRegressionMixin, BaseRecurrent):
     steps beyond. These forms go through `cross_val_score`, `GridSearchCV` and their scorers.
     `lengths` does not: without metadata routing they pass it to `fit` alone and score on the
     padding (a warning says so where it can be seen); with it, named scorers still call `predict`
-    without it.
+    without it. Named scorers compare arrays of one number a row, or of several: for an answer a
+    step (`return_sequences`) leave `scoring` out, which is then the estimator's own `score`.
 
     A fit of at most 10 000 sequences, or of one batch, depends on their weighted set alone:
     weight k is the sequence k times, weight 0 the sequence removed, and with one batch the order

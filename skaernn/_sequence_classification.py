@@ -82,7 +82,7 @@ class SequenceClassificationMixin(ClassifierMixin):
     def _output(self):
         return len(self.classes_), "softmax"
 
-    def _loss(self, answers):
+    def _loss_on(self, answers):
         return CrossEntropy(*class_weights(self.class_weight, self.classes_, answers))
 
     def predict_proba(self, X, *, lengths=None, initial_state=None, return_state=False):

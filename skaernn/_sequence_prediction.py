@@ -96,7 +96,7 @@ def _run_block(
     device = module.output.weight.device
     row = np.repeat(np.arange(n), block.lengths)
     t = np.arange(len(row)) - np.repeat(np.cumsum(block.lengths) - block.lengths, block.lengths)
-    where = sequences.starts[rows][row] + block.begin + t
+    where = sequences.starts[rows][row] + sequences.stride * (block.begin + t)
     steps = module.to_scaled(torch.from_numpy(sequences.steps[where]).to(device))
     x = steps.new_zeros(int(block.lengths[0]), size, sequences.n_channels)
     x[t, row] = steps

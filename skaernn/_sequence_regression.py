@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._constraints import check_count
 from ._forecast import check_feeds_back, forecast
 from ._sequence_prediction import returned
 from ._sequence_scores import r2_of
-from ._target_losses import TARGET_LOSSES, loss_named
+from ._target_losses import TARGET_LOSSES, check_allowed, loss_named
 from ._targets import check_numbers
 
 
@@ -36,12 +35,7 @@ class SequenceRegressionMixin(RegressorMixin):
     def _read_targets(self, y, sequences, *, reset, name):
         targets = check_numbers(self, y, sequences, per_step=self.return_sequences, name=name)
         values = targets.values
-        wanted = TARGET_LOSSES[self.loss].check_targets(values.min(), values.max())
-        if wanted:
-            raise ValueError(
-                f"loss={self.loss!r} needs {name} to be {wanted}, but it lies in "
-                f"[{values.min():.6g}, {values.max():.6g}]; choose another loss."
-            )
+        check_allowed(self.loss, values, name)
         if reset:
             self.n_outputs_ = values.shape[1]
         elif values.shape[1] != self.n_outputs_:
@@ -56,7 +50,7 @@ class SequenceRegressionMixin(RegressorMixin):
         activation = loss.output_activation if loss.fixed_output else self.output_activation
         return self.n_outputs_ * loss.outputs_per_target, activation
 
-    def _loss(self, answers):
+    def _loss_on(self, answers):
         return loss_named(self.loss, float(self.quantile))
 
     def predict(
@@ -122,12 +116,11 @@ class SequenceRegressionMixin(RegressorMixin):
         -------
         y : ndarray of shape (n_samples, n_steps, n_channels)
         """
-        if not isinstance(n_steps, Integral) or n_steps is True or n_steps < 1:
-            raise ValueError(f"n_steps must be a positive int, got {n_steps!r}.")
+        n_steps = check_count(n_steps, "n_steps")
         sequences, output, ended = self._run_on(X, lengths, initial_state)
         check_feeds_back(self)
         output = output[:, : self.n_outputs_]
-        return forecast(self, sequences, output, ended, int(n_steps))
+        return forecast(self, sequences, output, ended, n_steps)
 
     def score(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
         """Coefficient of determination R^2 of the predictions.

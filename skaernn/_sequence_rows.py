@@ -103,7 +103,7 @@ class SequenceRows:
     Attributes
     ----------
     inputs, targets : Matrix
-        All steps and all targets, a row each.
+        All steps and all targets, a row each. One and the same for an autoencoder.
     starts, lengths : Tensor of shape (n,), int64
         Sequence i is ``inputs.X[starts[i] : starts[i] + lengths[i]]``.
     target_starts : Tensor of shape (n,), int64
@@ -155,9 +155,10 @@ class SequenceRows:
         relative = raw * (losses.sum() / (raw * losses).sum())
         if torch.equal(starts, target_starts):
             target_starts = starts
+        inputs = Matrix(steps)
         return cls(
-            inputs=Matrix(steps),
-            targets=Matrix(targets),
+            inputs=inputs,
+            targets=inputs if targets is steps else Matrix(targets),
             starts=starts,
             lengths=lengths,
             target_starts=target_starts,
@@ -184,14 +185,20 @@ class SequenceRows:
         """Mean number of losses of a sequence."""
         return float(self.lengths[self.index].double().mean()) if self.per_step else 1.0
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether the targets are the inputs, in the same units."""
+        return self.targets is self.inputs
+
     def total_weight(self) -> float:
         """Sum of the weights of all losses."""
         losses = self.lengths[self.index] if self.per_step else torch.ones_like(self.index)
         return float(losses.sum() if self.weight is None else losses.to(self.dtype) @ self.weight)
 
     def scaled(self, x_mean=None, x_scale=None, y_mean=None, y_scale=None) -> SequenceRows:
-        """The same sequences with other scalings."""
-        inputs, targets = self.inputs.scaled(x_mean, x_scale), self.targets.scaled(y_mean, y_scale)
+        """The same sequences with other scalings; x's is also that of targets that are inputs."""
+        inputs = self.inputs.scaled(x_mean, x_scale)
+        targets = inputs if self.reconstructs else self.targets.scaled(y_mean, y_scale)
         return replace(self, inputs=inputs, targets=targets)
 
     @property
@@ -259,7 +266,8 @@ class SequenceRows:
 
     def loaded(self) -> SequenceRows:
         """The same, scaled and converted once and for all, if they are small."""
-        inputs, targets = (part.loaded(self.dtype) for part in (self.inputs, self.targets))
+        inputs = self.inputs.loaded(self.dtype)
+        targets = inputs if self.reconstructs else self.targets.loaded(self.dtype)
         return replace(self, inputs=inputs, targets=targets)
 
     def places(self, packing: Packing) -> tuple[Tensor | None, Tensor]:
@@ -298,6 +306,8 @@ class SequenceRows:
                 where = steps_from(self.target_starts)
             if weight is not None:
                 weight = weight.repeat(len(t), 1) if row is None else weight[row]
+        if self.reconstructs:
+            return x, weight
         values = self.targets.X
         if not values.is_floating_point():  # classes
             return values.index_select(0, where), weight

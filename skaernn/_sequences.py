@@ -35,12 +35,16 @@ class Sequences:
         Sequence i is ``steps[starts[i] : starts[i] + lengths[i]]``.
     n_steps : int or None
         Steps T of the array that X was; None: it was a list.
+    stride : int
+        How far a step is from the one before it. 0, for prediction alone: a sequence is its first
+        step again and again.
     """
 
     steps: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
     n_steps: int | None
+    stride: int = 1
 
     def __len__(self):
         return len(self.starts)
@@ -63,6 +67,13 @@ class Sequences:
     def valid(self) -> np.ndarray:
         """Every number that belongs to a sequence."""
         if self.n_steps is None or int(self.lengths.min()) == self.n_steps:
+            return self.steps
+        return self.steps[self.content.positions(np.arange(len(self)))[0]]
+
+    def joined(self) -> np.ndarray:
+        """The valid steps (V, C), sequence after sequence; a copy only if need be."""
+        begins = np.cumsum(self.lengths) - self.lengths
+        if np.array_equal(begins, self.starts) and len(self.steps) == self.lengths.sum():
             return self.steps
         return self.steps[self.content.positions(np.arange(len(self)))[0]]
 
@@ -258,7 +269,7 @@ def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
             f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
             f"(n_steps, n_channels), pass {name}[None]."
         )
-    found = _as_steps(X, _check_lengths(lengths, *X.shape[:2], name))
+    found = _as_steps(X, check_lengths(lengths, *X.shape[:2], name))
     if not finite:
         _check_finite(found.valid(), found, name)
     return found
@@ -276,7 +287,7 @@ def _from_array(X, lengths, name: str) -> Sequences:
         X = check_array(X, dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name)
     if lengths is None:
         lengths = _lengths_by_nan(X, name)
-    lengths = _check_lengths(lengths, *X.shape[:2], name)
+    lengths = check_lengths(lengths, *X.shape[:2], name)
     found = _as_steps(X, lengths)
     _check_finite(found.valid(), found, name)
     return found
@@ -315,8 +326,8 @@ def _lengths_by_nan(X: np.ndarray, name: str) -> np.ndarray | None:
     return lengths
 
 
-def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarray:
-    """Lengths as whole numbers within the array; the first bad one is named."""
+def check_lengths(lengths, n_samples: int, n_steps: int | None, name: str) -> np.ndarray:
+    """Lengths as whole numbers within the array, if there is one; the first bad one is named."""
     if lengths is None:
         return np.full(n_samples, n_steps)
     if hasattr(lengths, "toarray"):
@@ -329,15 +340,15 @@ def _check_lengths(lengths, n_samples: int, n_steps: int, name: str) -> np.ndarr
             f"sequence of {name}."
         )
     whole = values.dtype.kind in "iu"
-    if whole and values.min() >= 1 and values.max() <= n_steps:
+    most = np.iinfo(np.int64).max if n_steps is None else n_steps
+    if whole and values.min() >= 1 and values.max() <= most:
         return values.astype(np.int64)
     for i, value in enumerate(values.tolist()):
         if isinstance(value, bool) or not (whole or isinstance(value, Integral)):
             raise ValueError(f"lengths[{i}] is {value!r}; lengths must be whole numbers of steps.")
-        if not 1 <= value <= n_steps:
-            raise ValueError(
-                f"lengths[{i}] is {value}; expected 1 to {n_steps}, the steps of {name}."
-            )
+        if not 1 <= value <= most:
+            which = "1 or more" if n_steps is None else f"1 to {n_steps}, the steps of {name}"
+            raise ValueError(f"lengths[{i}] is {value}; expected {which}.")
     return values.astype(np.int64)
 
 

@@ -120,3 +120,14 @@ def loss_named(name: str, quantile: float) -> Loss:
     """The loss of a regressor; `quantile` is read by the one of that name."""
     loss = TARGET_LOSSES[name]
     return Quantile(quantile) if isinstance(loss, Quantile) else loss
+
+
+def check_allowed(loss: str, values, name: str) -> None:
+    """Refuse targets (of any shape, with `min` and `max`) that a loss has no meaning for."""
+    low, high = values.min(), values.max()
+    wanted = TARGET_LOSSES[loss].check_targets(low, high)
+    if wanted:
+        raise ValueError(
+            f"loss={loss!r} needs {name} to be {wanted}, but it lies in [{low:.6g}, {high:.6g}]; "
+            "choose another loss."
+        )

@@ -262,7 +262,7 @@ def finish(
     diverged, interrupted = state.reason == "diverged", state.reason == "interrupted"
     if not keep_best and not diverged:
         # A sample is enough to see parameters that overflow, now or in the next step.
-        if math.isfinite(objective.evaluate(state.theta, 256)) and _has_norm(state.theta):
+        if math.isfinite(objective.evaluate(state.theta, 32)) and _has_norm(state.theta):
             return
         diverged = True
         state.reason = "interrupted" if interrupted else "diverged"

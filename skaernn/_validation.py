@@ -6,14 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from numbers import Integral, Number
+from numbers import Number
 
 import numpy as np
 import torch
 from sklearn.utils import check_array
 
-from ._compat import Constraint, check_feature_names, check_n_features, check_sample_weight
-from ._device import DEVICE_TYPES, device_memory
+from ._compat import check_feature_names, check_n_features, check_sample_weight
+from ._device import device_memory
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
 
@@ -35,56 +35,6 @@ _REFUSED_DTYPES = (  # how their names begin, the error, what to do; the first t
     ),
     (("sparse",), TypeError, "make it dense first, with .sparse.to_dense()"),
 )
-
-
-class LayerSizes(Constraint):
-    """Zero or more positive ints."""
-
-    def is_satisfied_by(self, val):
-        """Whether `val` is one."""
-        if isinstance(val, Integral):
-            return val >= 1
-        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) == ():
-            return False
-        return all(isinstance(width, Integral) and width >= 1 for width in val)
-
-    def __str__(self):
-        return "a tuple of ints in the range [1, inf)"
-
-
-class ImageShape(Constraint):
-    """Height and width, and perhaps the number of channels: positive ints."""
-
-    def is_satisfied_by(self, val):
-        """Whether `val` is one."""
-        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) not in ((2,), (3,)):
-            return False
-        return all(isinstance(size, Integral) and size >= 1 for size in val)
-
-    def __str__(self):
-        return "a tuple (height, width[, channels]) of ints in the range [1, inf)"
-
-
-class Device(Constraint):
-    """The name of a torch device, or a torch device."""
-
-    def is_satisfied_by(self, val):
-        """Whether `val` is one, available or not."""
-        if isinstance(val, torch.device):
-            return True
-        if not isinstance(val, str):
-            return False
-        if val == "auto":
-            return True
-        try:
-            torch.device(val)
-        except RuntimeError:
-            return False
-        return True
-
-    def __str__(self):
-        names = ", ".join(repr(name) for name in DEVICE_TYPES)
-        return f"a torch device such as 'auto', {names} or 'cuda:0'"
 
 
 def check_rows(

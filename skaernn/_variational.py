@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import torch
@@ -12,13 +12,13 @@ from ._base_autoencoder import BaseAutoencoder
 from ._bounds import log_bounds, noise_table, noise_variance
 from ._chunks import in_chunks
 from ._compat import Interval, StrOptions
+from ._constraints import check_count
 from ._likelihoods import LIKELIHOODS, Normal
-from ._principal import moments
+from ._principal import LEAST_NOISE, moments
 from ._solvers import SOLVERS
 from ._validation import check_rows
 from .networks import StandardNormal
 
-_LEAST_NOISE = 1e-6  # relative to the mean variance
 _ACTIVE = 0.01  # variance of a component's mean from which on it tells rows apart
 
 
@@ -187,7 +187,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     Notes
     -----
     `transform` gives posterior means, `inverse_transform` the mean row of a code. `loss_` is minus
-    the bound in scaled units, with β and L2 penalty.
+    the bound in scaled units, with β and L2 penalty; for "poisson" up to what depends on X alone.
 
     A constant feature, or a row met exactly, would have infinite density: the variance of the
     noise stays above a millionth of the mean variance.
@@ -229,6 +229,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         "loss": [StrOptions(set(LIKELIHOODS))],
         "kl_weight": [Interval(Real, 0, None, closed="left")],
     }
+    _losses = LIKELIHOODS
     _variational = True
 
     def __init__(
@@ -292,16 +293,12 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.dtype = dtype
         self.verbose = verbose
 
-    @property
-    def _loss(self):
-        return LIKELIHOODS[self.loss]
-
     def _loss_on(self, rows):
         if not self._loss.has_noise:
             return self._loss
         _, deviation = moments(rows)
         variance = float(deviation.square().mean())
-        return Normal(floor=_LEAST_NOISE * variance if variance > 0 else 1.0)
+        return Normal(floor=LEAST_NOISE * variance if variance > 0 else 1.0)
 
     @property
     def _penalty(self):
@@ -325,8 +322,8 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             table = noise_table(objective.network.n_components, seed=state.seed)
             scaled = max(loss.floor, noise_variance(module, objective.rows, table))
             noise = scaled
-            if module.scale is not None:
-                noise = scaled * module.scale.cpu().double().numpy() ** 2
+            if module.scale is not None:  # by torch, which says nothing of what overflows
+                noise = (scaled * module.scale.cpu().double().square()).numpy()
             noise = float(noise) if np.ndim(noise) == 0 else noise
         variances = np.diag(attributes["code_covariance_"])
         return {
@@ -369,20 +366,18 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         """
         check_is_fitted(self)
         n_draws = n_importance_samples
-        if n_draws is not None and (
-            not isinstance(n_draws, Integral) or n_draws is True or n_draws < 1
-        ):
-            raise ValueError(f"n_importance_samples must be a positive int, got {n_draws!r}.")
+        if n_draws is not None:
+            n_draws = check_count(n_draws, "n_importance_samples")
         X = check_rows(self, X, reset=False)
-        self._check_values(X)
+        self._check_allowed(X, self._fitted_with["loss"])
         table = noise_table(self.n_components_, n_draws, self._seed)
-        module, variance = self.module_, self._scaled_noise
+        module, likelihood, variance = self.module_, self._fitted_loss, self._scaled_noise
         if variance is not None:
             variance = torch.tensor(variance, dtype=module.dtype, device=self.device_)
 
         def bounds(rows):
             return log_bounds(
-                module, self._loss, rows, variance, table, importance=n_draws is not None
+                module, likelihood, rows, variance, table, importance=n_draws is not None
             )
 
         return in_chunks(bounds, X, None, self.device_)

@@ -1,7 +1,7 @@
 """Sequence estimators of nothing but numpy."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 
@@ -197,3 +197,20 @@ class BothWaysWithoutState(BothWays):
         if return_state or initial_state is not None:
             raise ValueError("bidirectional")
         return super().predict(X, lengths=lengths)
+
+
+class EchoTransformer(TransformerMixin, BaseEstimator):
+    """The states that sequences end in."""
+
+    def __init__(self, n_channels=1, random_state=None):
+        self.n_channels = n_channels
+        self.random_state = random_state
+
+    def fit(self, X, y=None, *, lengths=None):
+        self.echo_ = Echo(n_channels=self.n_channels, random_state=self.random_state)
+        self.echo_.draw(self.echo_.read(X, lengths, reset=True)[0].shape[1])
+        return self
+
+    def transform(self, X, *, lengths=None):
+        check_is_fitted(self)
+        return self.echo_.features(self.echo_.read(X, lengths, reset=False))

@@ -10,7 +10,11 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skaernn import AutoencoderTransformer
+from skaernn import (
+    AutoencoderTransformer,
+    SequenceAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
 from skaernn._losses import LOSSES
 
 IRIS = load_iris().data
@@ -219,9 +223,33 @@ def test_errors_beyond_the_type_are_infinite_and_exact_ones_zero():
     estimator = AutoencoderTransformer(3, scaling="standard", max_iter=2, random_state=0).fit(X)
     errors = estimator.reconstruction_error(X)
     assert not np.isnan(errors).any()
+    worse = AutoencoderTransformer(1, scaling="standard", max_iter=2, random_state=0).fit(X)
+    assert worse.reconstruction_error(X).max() == np.inf  # and nothing was warned of
+    sequences = X.reshape(30, 5, 4)
+    codes = SequenceAutoencoderTransformer(max_iter=2, random_state=0).fit(sequences)
+    assert codes.reconstruction_error(sequences).max() == np.inf
 
 
 def test_equal_spellings_of_an_architecture_continue():
     estimator = AutoencoderTransformer(2, 8, max_iter=2, warm_start=True, random_state=0).fit(IRIS)
     estimator.set_params(hidden_layer_sizes=(8,), n_components=np.int64(2)).fit(IRIS)
     assert estimator.n_iter_ == 4
+
+
+@pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
+def test_scores_are_of_the_loss_that_was_fitted(kind):
+    estimator = kind(max_iter=2, random_state=0).fit(IRIS)
+    errors, scores = estimator.reconstruction_error(IRIS), estimator.score_samples(IRIS)
+    estimator.set_params(loss="binary_cross_entropy")  # for the next fit
+    np.testing.assert_array_equal(estimator.reconstruction_error(IRIS), errors)
+    np.testing.assert_array_equal(estimator.score_samples(IRIS), scores)
+
+
+def test_bounds_on_huge_values_are_those_of_small_ones():
+    small, huge = (
+        VariationalAutoencoderTransformer(1, max_iter=2, random_state=0).fit(X)
+        for X in (IRIS, 2.0**600 * IRIS)
+    )
+    assert huge.noise_variance_ == np.inf  # and nothing was warned of
+    expected = small.score_samples(IRIS) - 600 * np.log(2) * IRIS.shape[1]
+    np.testing.assert_allclose(huge.score_samples(2.0**600 * IRIS), expected, rtol=1e-9)

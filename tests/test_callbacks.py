@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from courses import COURSES
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from variants import ALL_VARIANTS, make
+from variants import ALL_VARIANTS, COURSES, make
 
 X = np.random.default_rng(0).random((40, 5))
 params_of = pytest.mark.parametrize("params", ALL_VARIANTS)

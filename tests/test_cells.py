@@ -328,33 +328,6 @@ def test_onednn_equals_autograd(lengths, with_delta_x):
     torch.testing.assert_close(layer.h, expected, **close)
 
 
-@pytest.mark.parametrize(
-    ("name", "lengths", "hidden_size", "dtype", "device", "expected"),
-    [
-        ("lstm", [50] * 16, 32, torch.float32, "cpu", OneDNNPass),
-        ("lstm", [10] * 16, 32, torch.float32, "cpu", None),
-        ("lstm", [50] * 200, 4, torch.float32, "cpu", None),
-        ("lstm", [50] * 64, 64, torch.float32, "cpu", None),
-        ("lstm", [50] * 16, 32, torch.float64, "cpu", None),
-        ("lstm", [50] * 16 + [9], 32, torch.float32, "cpu", None),
-        ("gru", [50] * 16, 32, torch.float32, "cpu", None),
-        ("rnn", [50] * 16, 32, torch.float32, "cpu", None),
-        ("gru", [50] * 16, 32, torch.float32, "meta", TorchPass),
-        ("lstm", [50] * 16, 32, torch.float32, "meta", TorchPass),
-    ],
-)
-def test_choice_of_the_pass(name, lengths, hidden_size, dtype, device, expected):
-    cell = CELLS[name](3, hidden_size)
-    packing = Packing.of_lengths(torch.tensor(lengths))
-
-    def new(*shape):
-        return torch.empty(shape, dtype=dtype, device=device)
-
-    blocks = {key: new(*shape) for key, shape in cell.shapes.items()}
-    layer = layer_pass(cell, blocks, None, packing, new(packing.size, 3))
-    assert type(layer) is (expected or HAND_WRITTEN[type(cell)])
-
-
 @pytest.mark.parametrize("lengths", [[300] * 4, [300, 300, 250, 40]], ids=str)
 @every_kind
 def test_fading_gradients_leave_no_denormal_numbers(name, activation, lengths):

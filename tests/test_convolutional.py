@@ -182,9 +182,10 @@ def test_start_is_the_same_for_every_type_and_draws_nothing_else(options):
 def test_start_is_glorot_and_bars_nothing():
     network = convolutional((9, 9, 3), hidden=(20, 30), n_components=20)
     module = network.module(started(network, away=0.0)[0])
-    fans = {"encoder.network.1": (27, 180), "encoder.network.3": (180, 270)}
+    # at stride 2 a pixel of the larger image meets a quarter of the nine weights of a kernel
+    fans = {"encoder.network.1": (27, 45), "encoder.network.3": (180, 67.5)}
     fans |= {"encoder.network.6": (270, 20), "decoder.network.0": (20, 270)}
-    fans |= {"decoder.network.3": (270, 180), "decoder.network.5": (180, 27)}
+    fans |= {"decoder.network.3": (67.5, 180), "decoder.network.5": (45, 27)}
     weights = dict(module.named_parameters())
     assert {name.rpartition(".")[0] for name in weights} == set(fans)
     for name, (n_in, n_out) in fans.items():

@@ -7,10 +7,9 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from courses import COURSES
 from interrupts import interrupt_objective, interrupt_solver
 from sklearn.exceptions import ConvergenceWarning
-from variants import ALL_VARIANTS, make
+from variants import ALL_VARIANTS, COURSES, make
 
 X = np.random.default_rng(0).random((40, 5))
 CAN_GO_ON = [v for v in ALL_VARIANTS if hasattr(make(*v.values), "partial_fit")]

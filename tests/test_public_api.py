@@ -12,11 +12,25 @@ import pytest
 from sklearn.datasets import load_iris
 
 import skaernn
-from skaernn import AutoencoderTransformer, RNNSequenceClassifier, RNNSequenceRegressor
+from skaernn import (
+    AutoencoderTransformer,
+    RNNSequenceClassifier,
+    RNNSequenceRegressor,
+    SequenceAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+)
+from skaernn._likelihoods import LIKELIHOODS
 from skaernn._losses import LOSSES
 from skaernn._solvers import SCHEDULES, SOLVERS
 from skaernn._target_losses import TARGET_LOSSES
-from skaernn.networks import ACTIVATIONS, CELLS, POOLINGS
+from skaernn.networks import (
+    ACTIVATIONS,
+    ARCHITECTURES,
+    CELLS,
+    CORRUPTIONS,
+    PENALTIES,
+    POOLINGS,
+)
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skaernn"
@@ -28,18 +42,22 @@ OPTIONAL = {"matplotlib", "rich"}
 FLOORS = [
     {"networks"},
     {"_losses", "_device", "_content", "_compat", "_warnings"},
-    {"_rows", "_target_losses"},
+    {"_constraints"},
+    {"_rows", "_target_losses", "_likelihoods"},
     {"_sequence_rows"},
     {"_training", "_principal", "_chunks", "_class_weight"},
-    {"_solvers"},
+    {"_solvers", "_autoencoding"},
     {"_callbacks"},
     {"_objectives", "_validation"},
     {"_sequences", "_windows"},
-    {"_targets", "_states", "_sequence_prediction", "_dense_objective", "_recurrent_objective"},
-    {"_estimator", "_forecast", "_sequence_scores"},
+    {"_targets", "_states", "_sequence_prediction", "_recurrent_objective"},
+    {"_bounds", "_reconstruction_objective"},
+    {"_estimator", "_forecast", "_sequence_scores", "_recurrent_fitting"},
     {"_design", "_reconstruction", "_sequence_regression", "_sequence_classification"},
-    {"_base_autoencoder", "_base_recurrent"},
-    {"_autoencoder", "_recurrent_regressor", "_recurrent_classifier"},
+    {"_sequence_reconstruction"},
+    {"_base_autoencoder", "_base_recurrent", "_base_sequence_autoencoder"},
+    {"_autoencoder", "_variational", "_sequence_autoencoder"},
+    {"_recurrent_regressor", "_recurrent_classifier"},
     {"__init__"},
     {"_tour_words"},
     {"_tour_digits", "_tour_family", "_tour_vowels", "_tour_co2"},
@@ -75,9 +93,23 @@ def test_every_fitted_attribute_is_documented(estimator):
 
 
 BULLETS = {
-    AutoencoderTransformer: [ACTIVATIONS, LOSSES, SOLVERS],
+    AutoencoderTransformer: [
+        ACTIVATIONS,
+        ARCHITECTURES,
+        CORRUPTIONS,
+        LOSSES,
+        PENALTIES,
+        SOLVERS,
+    ],
+    VariationalAutoencoderTransformer: [
+        ACTIVATIONS,
+        ARCHITECTURES,
+        LIKELIHOODS,
+        [name for name, solver in SOLVERS.items() if not solver.full_batch],
+    ],
     RNNSequenceRegressor: [CELLS, POOLINGS, TARGET_LOSSES, SOLVERS],
     RNNSequenceClassifier: [CELLS, POOLINGS, SOLVERS],
+    SequenceAutoencoderTransformer: [CELLS, LOSSES, SOLVERS],
 }
 
 

@@ -49,15 +49,21 @@ def by_autograd(network, theta, x, lengths, delta):
         row, t = Packing.of_lengths(torch.tensor(lengths)).positions()
         output = output[row, t]
     (output * delta).sum().backward()
-    gradient = torch.zeros_like(theta[0])
-    packed = {name: p.grad for name, p in module.named_parameters()}
+    return output.detach(), packed_gradient(network, module)
+
+
+def packed_gradient(network, module):
+    """What autograd found, as `network` has its parameters."""
     with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            parameter.copy_(packed[name])
-        for weights in module.layers.all_weights:
-            weights[3][: -H if network.cell == "gru" else None] = 0  # the same as that of b_ih
+        for parameter in module.parameters():
+            parameter.copy_(parameter.grad)
+        for layers in module.modules():
+            if isinstance(layers, torch.nn.RNNBase):
+                for weights in layers.all_weights:  # b_hh: the same as that of b_ih
+                    weights[3][: -H if layers.mode == "GRU" else None] = 0
+        gradient = next(module.parameters()).new_zeros(network.layout.size)
         network.pack(module, gradient)
-    return output.detach(), gradient
+    return gradient
 
 
 def assert_passes_equal_autograd(network, theta, lengths):

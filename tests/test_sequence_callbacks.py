@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sequence_autoencoder_variants as codes
 from sequence_variants import (
     COURSES,
     PLAIN,
@@ -171,3 +172,22 @@ class TestThatRaise:
             estimator.set_callbacks(recorder).fit(X, y)
         assert estimator.n_iter_ == len(estimator.loss_curve_) == 2
         assert recorder.calls[-2:] == ["end fit", "teardown"]
+
+
+class TestCodes:
+    """The sequence autoencoder."""
+
+    @pytest.mark.parametrize("params", codes.CELLS_ALONE)
+    def test_the_course_of_a_fit(self, params):
+        # equally long: the recorder transforms what it is given, and back
+        X = np.stack([x[:1] for x in codes.data(params)])
+        recorder, alone = AnyRecorder(), codes.make(params).fit(X)
+        estimator = codes.make(params).set_callbacks(recorder).fit(X)
+        epochs = ["begin epoch", "end epoch"] * 3
+        assert recorder.calls == ["setup", "begin fit", *epochs, "end fit", "teardown"]
+        assert_same(codes.fitted_bits(estimator), codes.fitted_bits(alone))
+
+    def test_true_stops_training(self):
+        recorder = AnyRecorder(stop_after=2)
+        X = codes.data()
+        assert codes.make().set_callbacks(recorder, ProgressBar()).fit(X).n_iter_ == 2

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
+from skaernn import (
+    RNNSequenceClassifier,
+    RNNSequenceRegressor,
+    SequenceAutoencoderTransformer,
+)
 from skaernn._recurrent_objective import RecurrentObjective
 from skaernn.networks import CELLS
 
@@ -48,6 +52,29 @@ def test_classes_in_modes_of_the_caller():
     np.testing.assert_array_equal(answer, plain.predict_proba(X))
 
 
+CODES = [{"cell": cell} for cell in CELLS] + [{"n_layers": 2, "bidirectional": True}]
+LENGTHS = [len(x) for x in X]
+
+
+def codes(params, data, **more):
+    """A sequence autoencoder, its codes, and what becomes of them."""
+    model = SequenceAutoencoderTransformer(**SMALL, **params, **more).fit(data)
+    found = model.transform(data)
+    decoded = np.concatenate(list(model.inverse_transform(found, lengths=LENGTHS)))
+    return model, {"codes": found, "decoded": decoded, "errors": model.reconstruction_error(data)}
+
+
+@pytest.mark.parametrize("params", CODES, ids=str)
+def test_codes_in_modes_of_the_caller(params):
+    _, expected = codes(params, X)
+    for mode in (torch.device("meta"), torch.inference_mode(),
+                 torch.autocast("cpu", dtype=torch.bfloat16)):  # fmt: skip
+        with mode:
+            _, found = codes(params, X)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(found[name], value, name)
+
+
 def test_memory_is_given_back_without_a_collection():
     gc.collect()
     gc.disable()
@@ -86,6 +113,23 @@ def test_gpu_agrees_with_the_cpu(params, dtype):
     tolerance = 1e-2 if dtype == np.float32 else 1e-6
     np.testing.assert_allclose(on_gpu.predict(data), on_cpu.predict(data), atol=tolerance)
     assert on_gpu.predict(data).dtype == dtype
+
+
+@needs_cuda
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("params", CODES, ids=str)
+def test_codes_of_the_gpu_agree_with_the_cpu(params, dtype):
+    data = [x.astype(dtype) for x in X]
+    _, on_cpu = codes(params, data)
+    model, on_gpu = codes(params, data, device="cuda")
+    # as above
+    tolerance = 1e-2 if dtype == np.float32 else 1e-6
+    for name, value in on_cpu.items():
+        np.testing.assert_allclose(on_gpu[name], value, atol=tolerance)
+        assert on_gpu[name].dtype == dtype
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.transform(data), on_gpu["codes"])
+    assert again.set_params(device="cpu").partial_fit(data).device_.type == "cpu"
 
 
 @needs_cuda

@@ -11,11 +11,15 @@ import echoes
 import numpy as np
 import pytest
 import wrong_echoes as wrong
-from sklearn.decomposition import PCA
+from sklearn.cluster import KMeans
 from sklearn.exceptions import EstimatorCheckFailedWarning
 
 import skaernn.testing
-from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
+from skaernn import (
+    RNNSequenceClassifier,
+    RNNSequenceRegressor,
+    SequenceAutoencoderTransformer,
+)
 from skaernn.networks import CELLS, POOLINGS
 from skaernn.testing import check_sequence_estimator
 from skaernn.testing._sequence_checks import CHECKS
@@ -119,6 +123,36 @@ def test_our_estimators_pass_however_they_are_trained_in_float32_too(estimator, 
 )
 def test_every_loss_passes(loss):
     check_sequence_estimator(RNNSequenceRegressor("rnn", 3, loss=loss, max_iter=2), exact=True)
+
+
+WITHOUT_STATES = ONE_DIRECTION | BOTH_DIRECTIONS | PER_STEP
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("cell", CELLS)
+def test_our_transformer_passes_to_the_last_bit(cell, n_layers, bidirectional):
+    how = {"n_layers": n_layers, "bidirectional": bidirectional}
+    model = SequenceAutoencoderTransformer(hidden_size=3, cell=cell, max_iter=2, **how)
+    results = check_sequence_estimator(model, exact=True)
+    assert by_status(results, "not applicable") == WITHOUT_STATES
+    assert by_status(results, "passed") == set(NAMES) - WITHOUT_STATES
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"batch_size": 2, "dropout": 0.3},
+        {"solver": "lbfgs"},
+        {"early_stopping": True, "max_iter": 20},
+        {"scaling": None, "alpha": 0.1, "loss": "huber", "max_grad_norm": None},
+        {"warm_start": True, "loss": "absolute_error"},
+    ],
+    ids=_id,
+)
+def test_our_transformer_passes_however_it_is_trained_in_float32_too(params):
+    model = SequenceAutoencoderTransformer(2, 3, **{"cell": "gru", "max_iter": 2, **params})
+    check_sequence_estimator(model, exact=True, dtype=np.float32)
 
 
 # Estimators of nothing but numpy
@@ -303,8 +337,14 @@ def test_on_fail():
 def test_what_is_no_estimator_of_sequences_is_refused():
     with pytest.raises(TypeError, match="an instance of Echo"):
         check_sequence_estimator(echoes.Echo)
-    with pytest.raises(TypeError, match="neither a regressor nor a classifier"):
-        check_sequence_estimator(PCA())
+    with pytest.raises(TypeError, match="neither a regressor nor a classifier, nor a trans"):
+        check_sequence_estimator(KMeans())
+
+
+def test_transformers_are_checked_by_what_they_transform():
+    results = check_sequence_estimator(echoes.EchoTransformer(), exact=True)
+    assert by_status(results, "not applicable") == WITHOUT_STATES
+    assert failed(wrong.CentresByBatch()) == {"check_batch_mates"}
 
 
 def test_the_estimator_passed_is_not_touched():

@@ -88,7 +88,7 @@ class TestArbitraryData:
         low = 0.0 if params.get("loss") in BOUNDED else -10.0
         high = 1.0 if params.get("loss") in BOUNDED else 10.0
 
-        @settings(max_examples=10, deadline=None, derandomize=True, database=None)
+        @settings(max_examples=5, deadline=None, derandomize=True, database=None)
         @given(
             data=weighted_rows(low, high),
             alpha=st.sampled_from([0.0, 0.01, 10.0]),

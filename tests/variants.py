@@ -4,7 +4,7 @@ A new entry of a registry is tested by the common checks and the contracts witho
 """
 
 import pytest
-from own_networks import small, twice
+from own_networks import small, twice, with_state
 from pairwise import all_pairs
 
 from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
@@ -80,6 +80,7 @@ def _switches():
     yield {"tied_weights": True}
     yield {"tied_weights": True, "linear_path": False, "hidden_layer_sizes": (6, 4)}
     yield {"architecture": small}
+    yield {"architecture": with_state, "batch_size": 7}
     yield {**VARIATIONAL, "architecture": twice}
     yield {**VARIATIONAL, "linear_path": False}
     yield {**VARIATIONAL, "hidden_layer_sizes": (), "kl_weight": 0.0}
@@ -160,6 +161,12 @@ VARIANTS = _params([{}, *_registries(), *_switches()])
 ALL_VARIANTS = _params(
     [{}, *_all_pairs(), {"warm_start": True}, {"batch_size": 7, "shuffle": False}]
 )
+
+# Those that train in a way of their own, for what an activation, a loss or a scaling cannot
+# change: when a callback is called, what is left of a fit that was broken off.
+_COURSE = {"solver", "schedule", "early_stopping", "batch_size", "dropout", "dtype"}
+_COURSE |= {"architecture"}
+COURSES = [*(v for v in VARIANTS if v.values[0].keys() & _COURSE), *ALL_VARIANTS[-2:]]
 
 
 def make(params=None, **more):

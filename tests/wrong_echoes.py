@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from echoes import BothWays, Echo, EchoClassifier
+from echoes import BothWays, Echo, EchoClassifier, EchoTransformer
 from sklearn.utils.validation import check_is_fitted
 
 
@@ -406,3 +406,9 @@ class FlipsLabels(EchoClassifier):
 
 class GivesStateOfBothWays(BothWays):
     """What BothWays does, under a name of what is wrong with it."""
+
+
+class CentresByBatch(EchoTransformer):
+    def transform(self, X, *, lengths=None):
+        codes = super().transform(X, lengths=lengths)
+        return codes - codes.mean(axis=0)

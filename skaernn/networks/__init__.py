@@ -19,8 +19,13 @@ from ._packing import Packing
 from ._penalties import PENALTIES, Penalty, StandardNormal
 from ._pooling import POOLINGS
 from ._recurrent import RecurrentNetwork
-from ._recurrent_module import SMALLEST_DEVIATION, RecurrentModule
+from ._recurrent_module import (
+    SMALLEST_DEVIATION,
+    RecurrentModule,
+    SequenceAutoencoderModule,
+)
 from ._recurrent_passes import Bound, RecurrentPasses
+from ._sequence_autoencoder import SequenceAutoencoder
 from ._stepping import Stepper
 
 __all__ = [
@@ -44,6 +49,8 @@ __all__ = [
     "RecurrentModule",
     "RecurrentNetwork",
     "RecurrentPasses",
+    "SequenceAutoencoder",
+    "SequenceAutoencoderModule",
     "StandardNormal",
     "Stepper",
     "VariationalModule",

@@ -119,7 +119,7 @@ class AutoencoderNetwork(ABC):
             `Passes.contract`.
         """
 
-    def dropping(self, rate: float) -> AutoencoderNetwork:
+    def with_dropout(self, rate: float) -> AutoencoderNetwork:
         """The same network with another rate of dropout, where it has any."""
         return replace(self, dropout=rate)
 

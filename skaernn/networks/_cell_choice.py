@@ -28,6 +28,8 @@ def layer_pass(
     x: Tensor,
     delta_x: Tensor | None = None,
     cache: Cache | None = None,
+    *,
+    begins: bool = False,
 ) -> LayerPass:
     """Forward and backward passes, by whichever way is fastest; see `LayerPass`.
 
@@ -37,9 +39,9 @@ def layer_pass(
     if cache is not None and _can_be_padded(cell, packing, x):
         n_steps = padded_steps(packing, cell.hidden_size)
         if n_steps is not None:
-            kept = _kept(cell, blocks, grads, n_steps, packing.n_rows, x, delta_x, cache)
+            kept = _kept(cell, blocks, grads, n_steps, packing.n_rows, x, delta_x, begins, cache)
             return PaddedPass(*kept, packing, x, delta_x)
-    return _fastest(cell, packing, x)(cell, blocks, grads, packing, x, delta_x)
+    return _fastest(cell, grads, packing, x)(cell, blocks, grads, packing, x, delta_x, begins)
 
 
 def _can_be_padded(cell: Cell, packing: Packing, x: Tensor) -> bool:
@@ -56,6 +58,7 @@ def _kept(
     n_rows: int,
     x: Tensor,
     delta_x: Tensor | None,
+    begins: bool,
     cache: Cache,
 ) -> tuple[LayerPass, Tensor, Tensor | None]:
     """A pass of equally long sequences out of `cache`, which holds the last few made."""
@@ -66,23 +69,23 @@ def _kept(
         x_padded = x.new_zeros(n_steps * n_rows, cell.n_inputs)
         delta_x_padded = None if delta_x is None else torch.empty_like(x_padded)
         uniform = Packing.uniform(n_steps, n_rows)
-        inner = layer_pass(cell, blocks, grads, uniform, x_padded, delta_x_padded)
+        inner = layer_pass(cell, blocks, grads, uniform, x_padded, delta_x_padded, begins=begins)
         cache[key] = inner, x_padded, delta_x_padded
     return cache[key]
 
 
-def _fastest(cell: Cell, packing: Packing, x: Tensor) -> type[LayerPass]:
-    """The class whose forward and backward passes together take least time.
+def _fastest(cell: Cell, grads: Blocks | None, packing: Packing, x: Tensor) -> type[LayerPass]:
+    """The class whose forward and, with `grads`, backward passes together take least time.
 
     Measured on one thread over 1 to 512 units, 5 to 500 steps, 1 to 200 rows. An LSTM's step by
     hand costs at least 15 µs; oneDNN costs 150 to 200 µs and little more a step, and the weights
-    in its arrangement: it wins where there are many steps of little work each.
+    in its arrangement: it wins where there are many steps of little work each. Forward alone it
+    is never much slower, and has no tape to record, which takes longer than a few such passes.
     """
     if x.device.type != "cpu":
         return TorchPass
-    n_rows, n_hidden = packing.n_rows, cell.hidden_size
-    little = n_rows * n_hidden <= 1024 and n_rows <= 100
-    many = packing.n_steps >= max(24, n_hidden / 4)
-    if isinstance(cell, LSTM) and little and many and OneDNNPass.supports(packing, x):
-        return OneDNNPass
+    n_rows, n_hidden, n_steps = packing.n_rows, cell.hidden_size, packing.n_steps
+    little = n_rows * n_hidden <= 2048 and n_rows <= 100 and n_hidden <= 4 * n_steps
+    if isinstance(cell, LSTM) and n_steps >= 24 and OneDNNPass.supports(packing, x):
+        return OneDNNPass if little or grads is None else HAND_WRITTEN[LSTM]
     return HAND_WRITTEN[type(cell)]

@@ -60,6 +60,7 @@ class PaddedPass(LayerPass):
         self.h = x.new_empty(packing.size, inner.h.shape[1])
         self.delta = torch.empty_like(self.h)
         self.initial = tuple(state.zero_() for state in inner.initial)
+        self.delta_initial = inner.delta_initial
 
     def forward(self) -> None:
         # zeros: the last batch may have left something that is not finite

@@ -84,6 +84,8 @@ class LSTMPass(TapePass):
         self._delta_c = self._new(self._packing.n_rows, self._n_hidden)
         self._backward.append(self._delta_c.zero_)
         super()._record_backward(grads, delta_x)
+        if self.delta_initial:
+            self.delta_initial += (self._delta_c,)
 
     def _record_factors(self, chunk: range, factors: Rows) -> None:
         record = self._backward.append

@@ -76,6 +76,7 @@ class TapePass(LayerPass):
         packing: Packing,
         x: Tensor,
         delta_x: Tensor | None,
+        begins: bool = False,
     ):
         self._cell, self._weight, self._blocks = cell, blocks["weight"], blocks
         self._packing, self._n_hidden = packing, cell.hidden_size
@@ -106,6 +107,8 @@ class TapePass(LayerPass):
         self._record_forward()
         if grads is not None:
             self.delta = x.new_empty(packing.size, cell.hidden_size)
+            if begins:
+                self.delta_initial = (x.new_empty(n_rows, cell.hidden_size),)
             self._record_backward(grads, delta_x)
 
     def forward(self) -> None:
@@ -177,8 +180,10 @@ class TapePass(LayerPass):
             if t % _STEPS_BETWEEN_CUTS == _STEPS_BETWEEN_CUTS - 1:
                 self._record_cut(dh)
             self._record_step(t, dh, factors.steps[i], gates[i].transpose(0, 1))
-            if t:
-                before = incoming[t - 1][: len(dh)]
+            if t or self.delta_initial:
+                before = incoming[t - 1][: len(dh)] if t else self.delta_initial[0]
+                if not t:
+                    self._backward.append(before.zero_)
                 self._record_past(t, dh, before)
                 self._backward.append(partial(before.addmm_, heard[i], self._recurrent))
 

@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from ._activations import ACTIVATIONS
-from ._image_layers import ImagesToRows, RowsToImages, TransposedConvolution, TransposedLinear
+from ._image_layers import ImagesToRows, RowsToImages, TransposedConvolution
 from ._module_network import ModuleNetwork
 from ._module_passes import KeyedDropout
-from ._modules import Side
+from ._modules import Side, TransposedLinear
 from ._recurrent_module import OUTPUTS
 
 Shape = tuple[int, int, int]  # height, width, channels
@@ -275,11 +275,14 @@ def _bias(width: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(width, device="meta"))
 
 
-def _fans(layer: nn.Module) -> tuple[int, int]:
-    """Numbers that one output is made of, and that one input goes into, at most."""
+def _fans(layer: nn.Module) -> tuple[float, float]:
+    """Numbers that one output is made of, and that one input goes into, on average."""
     if isinstance(layer, nn.Linear):
         return layer.in_features, layer.out_features
     if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
         size = math.prod(layer.kernel_size)
-        return layer.in_channels * size, layer.out_channels * size
+        met = size / math.prod(layer.stride)  # of a kernel, by a pixel of the larger image
+        if isinstance(layer, nn.Conv2d):
+            return layer.in_channels * size, layer.out_channels * met
+        return layer.in_channels * met, layer.out_channels * size
     return layer.n_inputs, 0  # with a bias of its own alone

@@ -104,7 +104,27 @@ class CustomAutoencoder(ModuleNetwork):
             raise ValueError("The factory must make networks of the same shapes every time.")
         self.pack(module, theta)
 
-    def dropping(self, rate):
+    @cached_property
+    def largest_product(self):
+        """Multiplications per row in the largest product of a pass, as far as layers tell."""
+        sizes = [super().largest_product]
+
+        def note(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
+            # one of these numbers, times what it is multiplied by
+            many = inputs[0] if getattr(layer, "transposed", False) else output
+            sizes.append(many.numel() * layer.weight[0].numel())
+
+        cpu = torch.device("cpu")
+        module = copy.deepcopy(self.template)
+        for layer in module.modules():
+            if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
+                layer.register_forward_hook(note)
+        row = torch.zeros(1, self.n_features, dtype=module.dtype)
+        with torch.no_grad(), seeded(0, cpu), cpu:
+            module(row)
+        return max(sizes)
+
+    def with_dropout(self, rate):
         """See `AutoencoderNetwork`: what a user's module drops is its own affair."""
         return self
 
@@ -162,6 +182,10 @@ class _StatefulPasses(ModulePasses):
 
     def __init__(self, network: CustomAutoencoder, theta: Tensor, *arguments, **options):
         super().__init__(network, theta, *arguments, **options)
+        if len(self.x[0]) == 1:  # one row has no variance: the running ones serve
+            for layer in self.module.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
         places, self._buffers = network.places(theta[0]), []
         for owner, leaf, name in network.buffers_of(self.module):
             self._buffers.append((owner, leaf, getattr(owner, leaf), places[name].data))

@@ -24,7 +24,7 @@ from ._activations import ACTIVATIONS
 from ._autoencoder import AutoencoderNetwork
 from ._layout import Layout
 from ._module_passes import KeyedDropout, ModulePasses
-from ._modules import AutoencoderModule, Side, Transposed, linear_from
+from ._modules import AutoencoderModule, Side, TransposedLinear, linear_from
 from ._passes import DensePasses
 from ._recurrent_module import OUTPUTS
 
@@ -197,22 +197,26 @@ class DenseAutoencoder(AutoencoderNetwork):
                 block = views[f"{side}.{i}"]
                 if self.tied_weights and sides:
                     of = self._linears(sides[0])[self.n_hidden - i]
-                    layers.append(Transposed(of, block[-1].clone()))
+                    layers.append(TransposedLinear(of, width, nn.Parameter(block[-1].clone())))
                 else:
                     layers.append(linear_from(block[:width], block[-1]))
                 if i < self.n_hidden:
                     layers.append(ACTIVATIONS[self.activation].module())
                     layers += [KeyedDropout(self.dropout)] * dropout
             if self.has_path:
-                tied = self.tied_weights and sides
-                path = Transposed(sides[0].path, None) if tied else linear_from(block[width:-1])
+                if self.tied_weights and sides:
+                    path = TransposedLinear(sides[0].path, self.n_components, None)
+                else:
+                    path = linear_from(block[width:-1])
             sides.append(Side(nn.Sequential(*layers), path, OUTPUTS[activation]()))
         return sides[0], sides[1]
 
     @staticmethod
     def _linears(side: Side) -> list[nn.Module]:
         """The layers of a side that hold parameters."""
-        return [layer for layer in side.network if isinstance(layer, (nn.Linear, Transposed))]
+        return [
+            layer for layer in side.network if isinstance(layer, (nn.Linear, TransposedLinear))
+        ]
 
     def _placed(self, module: AutoencoderModule, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Each parameter of `module` with the view of `flat` (P,) where it belongs."""

@@ -33,27 +33,6 @@ class ImagesToRows(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class TransposedLinear(nn.Module):
-    """The transpose of the first outputs of a linear layer that another module holds.
-
-    Parameters
-    ----------
-    of : nn.Linear
-    n_inputs : int
-        How many of its outputs.
-    bias : nn.Parameter or None
-    """
-
-    def __init__(self, of: nn.Linear, n_inputs: int, bias: nn.Parameter | None):
-        super().__init__()
-        self._of = (of,)  # in a tuple: its weight is a parameter once only
-        self.n_inputs = n_inputs
-        self.register_parameter("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self._of[0].weight[: self.n_inputs].T, self.bias)
-
-
 class TransposedConvolution(nn.Module):
     """The transpose of a convolution that another module holds.
 

@@ -6,6 +6,7 @@ The hand-written ones are in `_cell_passes.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -19,6 +20,7 @@ _onednn_backward = getattr(torch.ops.aten, "mkldnn_rnn_layer_backward", None)
 if _onednn is not None:  # straight to the kernels
     _onednn, _onednn_backward = _onednn.default._op, _onednn_backward.default._op
 _LSTM = 2  # oneDNN's name for it
+_SMALLEST, _ONE = 5e-324, 1.0  # their product is 0 where denormal numbers are
 
 
 class LayerPass(ABC):
@@ -36,6 +38,8 @@ class LayerPass(ABC):
         Input. Write it before `forward`.
     delta_x : Tensor of shape (S, C) or None
         Where the gradient with respect to `x` goes, if anywhere.
+    begins : bool
+        Whether the states before the first step have a gradient.
 
     Attributes
     ----------
@@ -45,11 +49,14 @@ class LayerPass(ABC):
         Write the gradient with respect to `h` here, before `backward`, which destroys it.
     initial : tuple of Tensor of shape (B, H)
         States before the first step. Zero unless written.
+    delta_initial : tuple of Tensor of shape (B, H)
+        Holds the gradient with respect to `initial` after `backward`; empty without `begins`.
     """
 
     h: Tensor
     delta: Tensor
     initial: tuple[Tensor, ...]
+    delta_initial: tuple[Tensor, ...] = ()
 
     @abstractmethod
     def forward(self) -> None:
@@ -71,6 +78,7 @@ class _Foreign(LayerPass):
         packing: Packing,
         x: Tensor,
         delta_x: Tensor | None,
+        begins: bool = False,
     ):
         self._cell, self._blocks, self._grads, self._packing = cell, blocks, grads, packing
         self._x, self._delta_x = x, delta_x
@@ -80,6 +88,8 @@ class _Foreign(LayerPass):
         state = x.new_zeros(cell.n_states, 1, packing.n_rows, cell.hidden_size)
         self._states = tuple(state)
         self.initial = tuple(state[:, 0])
+        if begins:
+            self.delta_initial = tuple(torch.empty_like(part) for part in self.initial)
 
     def _steps(self, packed: Tensor) -> Tensor:
         """View (T, B, F) of rows of equally long sequences."""
@@ -104,19 +114,25 @@ class TorchPass(_Foreign):
             weight.copy_(value)
         if self._grads is None:
             with torch.no_grad():
-                self.h.copy_(self._run(self._x, self._weights))
+                self.h.copy_(self._run(self._x, self._weights, self._states))
             return
         with torch.enable_grad():
-            self._leaves = [weight.detach().requires_grad_() for weight in self._weights]
+            x, *states = (part.detach() for part in (self._x, *self._states))
+            weights = [weight.detach().requires_grad_() for weight in self._weights]
+            self._leaves = list(weights)
+            self._targets = []  # where the gradients of what else is a leaf go
             if self._delta_x is not None:
-                self._leaves.append(self._x.detach().requires_grad_())
-            x = self._x if self._delta_x is None else self._leaves[-1]
-            self._output = self._run(x, self._leaves[:4])
+                self._leaves.append(x.requires_grad_())
+                self._targets.append(self._delta_x)
+            if self.delta_initial:
+                self._leaves += [state.requires_grad_() for state in states]
+                self._targets += [part[None] for part in self.delta_initial]
+            self._output = self._run(x, weights, states)
         self.h.copy_(self._output.detach())
 
-    def _run(self, x: Tensor, weights: list[Tensor]) -> Tensor:
-        kernel, states = self._cell.torch_kernel, self._states
-        states = states if len(states) > 1 else states[0]
+    def _run(self, x: Tensor, weights: list[Tensor], states: Sequence[Tensor]) -> Tensor:
+        kernel = self._cell.torch_kernel
+        states = tuple(states) if len(states) > 1 else states[0]
         train = self._grads is not None
         options = True, 1, 0.0, train, False  # biases, layers, dropout, train, both directions
         if not self._packing.is_uniform:
@@ -124,13 +140,11 @@ class TorchPass(_Foreign):
         return kernel(self._steps(x), states, weights, *options, False)[0].flatten(0, 1)
 
     def backward(self) -> None:
-        *found, last = torch.autograd.grad(self._output, self._leaves, self.delta)
+        found = torch.autograd.grad(self._output, self._leaves, self.delta)
         del self._output, self._leaves  # and with them what autograd has saved
-        if self._delta_x is None:
-            found.append(last)
-        else:
-            self._delta_x.copy_(last)
-        self._cell.gradients_from_torch(*found, self._grads)
+        for target, value in zip(self._targets, found[4:], strict=True):
+            target.copy_(value)
+        self._cell.gradients_from_torch(*found[:4], self._grads)
 
 
 class OneDNNPass(_Foreign):
@@ -186,13 +200,22 @@ class OneDNNPass(_Foreign):
 
     def backward(self) -> None:
         output, h, c, workspace = self._kept
-        delta_x, w_ih, w_hh, bias, *_ = _onednn_backward(
-            self._input, *self._weights, *self._states, output, h, c, self._steps(self.delta),
-            None, None, False, *self._options, True, False, [], False, workspace,
-        )  # fmt: skip
+        # Gradients that fade away become denormal numbers, which are slow: zeros for them, on
+        # this thread and for this call.
+        were_zero = _SMALLEST * _ONE == 0
+        try:
+            torch.set_flush_denormal(True)
+            delta_x, w_ih, w_hh, bias, _, *delta_states = _onednn_backward(
+                self._input, *self._weights, *self._states, output, h, c, self._steps(self.delta),
+                None, None, False, *self._options, True, False, [], False, workspace,
+            )  # fmt: skip
+        finally:
+            torch.set_flush_denormal(were_zero)
         del self._kept
         torch.cat([w_hh, w_ih, bias[:, None]], dim=1, out=self._found)
         for operation in self._export:
             operation()
         if self._delta_x is not None:
             self._steps(self._delta_x).copy_(delta_x)
+        for target, value in zip(self.delta_initial, delta_states, strict=False):  # if any
+            target.copy_(value[0])

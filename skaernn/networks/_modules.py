@@ -22,22 +22,25 @@ def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     return layer
 
 
-class Transposed(nn.Module):
-    """The transpose of a linear layer that another module holds, with a bias of its own.
+class TransposedLinear(nn.Module):
+    """The transpose of the first outputs of a linear layer that another module holds.
 
     Parameters
     ----------
     of : nn.Linear
-    bias : Tensor or None
+    n_inputs : int
+        How many of its outputs.
+    bias : nn.Parameter or None
     """
 
-    def __init__(self, of: nn.Linear, bias: Tensor | None):
+    def __init__(self, of: nn.Linear, n_inputs: int, bias: nn.Parameter | None):
         super().__init__()
         self._of = (of,)  # in a tuple: its weight is a parameter once only
-        self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
+        self.n_inputs = n_inputs
+        self.register_parameter("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self._of[0].weight.T, self.bias)
+        return functional.linear(x, self._of[0].weight[: self.n_inputs].T, self.bias)
 
 
 class Side(nn.Module):

@@ -78,6 +78,32 @@ class Packing:
         )
         return row, t
 
+    def sums(self, steps: Tensor) -> Tensor:
+        """Sums (B, F) of packed `steps` (S, F) over each sequence."""
+        if self.is_uniform:
+            return steps.view(self.n_steps, self.n_rows, -1).sum(0)
+        total = steps.new_zeros(self.n_rows, steps.shape[1])
+        for step in self.steps(steps):
+            total[: len(step)].add_(step)
+        return total
+
+    def spread(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        """What each sequence has (B, F), for each of its steps (S, F)."""
+        if out is None:
+            out = rows.new_empty(self.size, rows.shape[1])
+        if self.is_uniform:
+            out.view(self.n_steps, *rows.shape).copy_(rows)
+        else:
+            torch.index_select(rows, 0, self._owners(rows.device), out=out)
+        return out
+
+    def _owners(self, device: torch.device) -> Tensor:
+        """The sequence of every row of a packed matrix, found once for a device."""
+        kept = self.__dict__.setdefault("_owners_on", {})
+        if device not in kept:
+            kept[device] = self.positions(device)[0]
+        return kept[device]
+
     def last(self, device: torch.device | None = None) -> Tensor:
         """Where the last step of each sequence lies, (B,)."""
         offsets = torch.tensor(self.offsets, device=device)

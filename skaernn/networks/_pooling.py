@@ -83,16 +83,6 @@ class PoolingPass(ABC):
         """[h | x] of all steps (S, H + C)."""
         return torch.cat([self._h, self._x], dim=1)
 
-    def _sum(self, steps: Tensor) -> Tensor:
-        """Sums (B, F) of `steps` (S, F) over each sequence."""
-        sizes, n_rows = self._packing.batch_sizes, self._packing.n_rows
-        if self._packing.is_uniform:
-            return steps.view(len(sizes), n_rows, -1).sum(0)
-        total = steps.new_zeros(n_rows, steps.shape[1])
-        for step in self._packing.steps(steps):
-            total[: len(step)].add_(step)
-        return total
-
     def _largest(self, steps: Tensor) -> Tensor:
         """Largest values (B, F) of `steps` (S, F) over each sequence."""
         sizes, n_rows = self._packing.batch_sizes, self._packing.n_rows
@@ -103,14 +93,6 @@ class PoolingPass(ABC):
             rows = largest[: len(step)]
             torch.maximum(rows, step, out=rows)
         return largest
-
-    def _spread(self, rows: Tensor) -> Tensor:
-        """What each sequence has (B, F), for each of its steps (S, F)."""
-        if self._packing.is_uniform:
-            return rows.expand(self._packing.n_steps, *rows.shape).reshape(-1, rows.shape[1])
-        if not hasattr(self, "_row"):
-            self._row = self._packing.positions(rows.device)[0]
-        return rows.index_select(0, self._row)
 
 
 class _EveryStepPass(PoolingPass):
@@ -155,10 +137,10 @@ class _MeanPass(PoolingPass):
     def forward(self):
         total, count = self.initial
         self._count = count + self._lengths
-        torch.div(total + self._sum(self._both()), self._count, out=self._pooled)
+        torch.div(total + self._packing.sums(self._both()), self._count, out=self._pooled)
 
     def backward(self):
-        self._delta.copy_(self._spread(self.d_out[:, : self._width] / self._count))
+        self._delta.copy_(self._packing.spread(self.d_out[:, : self._width] / self._count))
 
 
 class _MaxPass(PoolingPass):
@@ -174,10 +156,10 @@ class _MaxPass(PoolingPass):
         """Shared by the steps that are as large; those before a cut have their share as well."""
         largest, count = self.initial
         pooled, d_pooled = self._pooled[:, : self._width], self.d_out[:, : self._width]
-        reached = (self._h == self._spread(pooled)).to(self._h.dtype)
+        reached = (self._h == self._packing.spread(pooled)).to(self._h.dtype)
         before = (count > 0) & (largest[:, : self._width] == pooled)
-        ties = self._sum(reached) + before
-        torch.mul(reached, self._spread(d_pooled / ties), out=self._delta)
+        ties = self._packing.sums(reached) + before
+        torch.mul(reached, self._packing.spread(d_pooled / ties), out=self._delta)
 
 
 class _AttentionPass(PoolingPass):
@@ -191,18 +173,18 @@ class _AttentionPass(PoolingPass):
         begun = normaliser > 0
         top = torch.maximum(torch.where(begun, largest, -torch.inf), self._largest(score))
         kept = torch.where(begun, (largest - top).exp(), 0)
-        attention = (score - self._spread(top)).exp_()
-        normaliser = kept * normaliser + self._sum(attention)
-        total = kept * total + self._sum(self._steps * attention)
+        attention = (score - self._packing.spread(top)).exp_()
+        normaliser = kept * normaliser + self._packing.sums(attention)
+        total = kept * total + self._packing.sums(self._steps * attention)
         torch.div(total, normaliser, out=self._pooled)
-        self._attention = attention.div_(self._spread(normaliser))
+        self._attention = attention.div_(self._packing.spread(normaliser))
 
     def backward(self):
         """Of softmax: a (u . d - mean over steps of it) for score, a d for what is summed."""
-        d_steps = self._spread(self.d_out)
+        d_steps = self._packing.spread(self.d_out)
         gain = (self._steps * d_steps).sum(1, keepdim=True)
         mean_gain = (self._pooled * self.d_out).sum(1, keepdim=True)
-        d_score = self._attention * (gain - self._spread(mean_gain))
+        d_score = self._attention * (gain - self._packing.spread(mean_gain))
         torch.mm(self._h.mT, d_score, out=self._d_query)
         torch.mul(d_steps[:, : self._width], self._attention, out=self._delta)
         self._delta.addmm_(d_score, self._query.mT)

@@ -10,7 +10,7 @@ for the pooled h and x (or for those of every step).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -19,10 +19,10 @@ from torch import Tensor
 from ._cells import CELLS, Cell
 from ._layout import Layout
 from ._modules import linear_from
+from ._packing import Packing
 from ._pooling import EVERY_STEP, POOLINGS, Pooling
-from ._recurrent_module import OUTPUTS, RecurrentModule, pooling_module
-
-FORWARD, BACKWARD = "forward", "backward"
+from ._recurrent_module import OUTPUTS, UNITS, RecurrentModule, pooling_module
+from ._recurrent_passes import BACKWARD, FORWARD, Bound, RecurrentPasses
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,28 @@ class RecurrentNetwork:
         return {n.removeprefix(start): v[0] for n, v in views.items() if n.startswith(start)}
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers of a step in the input, in each layer and in the output."""
+        return (self.n_inputs, *[self.n_hidden] * self.n_layers, self.n_outputs)
+
+    @property
+    def states_per_step(self) -> int:
+        """Numbers that all layers make of a step."""
+        return self.n_hidden * self.n_layers
+
+    def with_dropout(self, rate: float) -> RecurrentNetwork:
+        """The same network with another rate of dropout."""
+        return replace(self, dropout=rate)
+
+    def bound(self, theta: Tensor, grad: Tensor | None) -> Bound:
+        """Views of parameters and gradients (1, P) for `passes`."""
+        return Bound(self, theta, grad)
+
+    def passes(self, bound: Bound, packing: Packing, **how: bool) -> RecurrentPasses:
+        """Forward and backward passes over batches of a packing; see `RecurrentPasses`."""
+        return RecurrentPasses(self, bound, packing, **how)
+
+    @property
     def largest_product(self) -> int:
         """Multiplications per row in the largest matrix product of a step."""
         return max(math.prod(shape) for shape in self.layout.shapes.values())
@@ -186,8 +208,7 @@ class RecurrentNetwork:
     def module_from(self, weights: dict[str, Tensor]) -> RecurrentModule:
         """The module whose ``state_dict`` is `weights`."""
         theta = weights["output.weight"].new_zeros(self.layout.size)
-        names = ("x_mean", "x_scale", "y_mean", "y_scale")
-        module = self.module(theta, **{name: weights.get(name) for name in names})
+        module = self.module(theta, **{name: weights.get(name) for name in UNITS})
         module.load_state_dict(weights)
         return module
 

@@ -12,6 +12,7 @@ from ._modules import linear_from
 
 SMALLEST_DEVIATION = 1e-3  # of a predicted distribution, in scaled units
 _FARTHEST = 1e18  # scaled input
+UNITS = "x_mean", "x_scale", "y_mean", "y_scale"  # of inputs and of targets
 
 
 class Exponential(nn.Module):
@@ -131,14 +132,18 @@ class RecurrentModule(nn.Module):
         self.layers, self.pooling = layers, pooling
         self.output, self.activation = output, activation
         self.input_skip = input_skip
-        units = {"x_mean": x_mean, "x_scale": x_scale, "y_mean": y_mean, "y_scale": y_scale}
-        for name, value in units.items():
+        for name, value in zip(UNITS, (x_mean, x_scale, y_mean, y_scale), strict=True):
             self.register_buffer(name, value)
 
     @property
     def dtype(self) -> torch.dtype:
         """The floating type it computes in."""
         return self.output.weight.dtype
+
+    @property
+    def units(self) -> dict[str, Tensor | None]:
+        """What inputs and targets are scaled by."""
+        return {name: getattr(self, name) for name in UNITS}
 
     def to_scaled(self, x: Tensor) -> Tensor:
         """Inputs from the user's units to the network's, in the wider type until last."""
@@ -159,10 +164,13 @@ class RecurrentModule(nn.Module):
             return torch.cat([mean * self.y_scale + self.y_mean, deviation * self.y_scale], -1)
         return output * self.y_scale + self.y_mean
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, lengths: Tensor | None = None, state: Tensor | None = None
+    ) -> Tensor:
         """Outputs (n, O) of sequences (n, T, C), or (n, T, O), one a step.
 
-        Steps beyond `lengths` (n,) are not read; outputs there are without meaning.
+        Steps beyond `lengths` (n,) are not read; outputs there are without meaning. In one
+        direction the layers may begin at `state` (n, width): h(, c) of each. None: zeros.
         """
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[1])
@@ -170,7 +178,7 @@ class RecurrentModule(nn.Module):
         valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
         x = torch.where(valid[..., None], self.to_scaled(x), 0)
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        packed, states = self.layers(packed)
+        packed, states = self.layers(packed, self._begin(state))
         h, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
         skipped = x if self.input_skip else x[..., :0]
         if self.pooling is None:
@@ -181,3 +189,68 @@ class RecurrentModule(nn.Module):
             final = final.transpose(0, 1).flatten(1)
             read = self.pooling(h, skipped, valid, final)
         return self.to_units(self.activation(self.output(read)))
+
+    def _begin(self, state: Tensor | None):
+        """States as the layers want them, (layers, n, H) for h(, c)."""
+        if state is None:
+            return None
+        parts = state.split(self.layers.hidden_size, dim=1)
+        n_states = len(parts) // self.layers.num_layers
+        states = tuple(torch.stack(parts[i::n_states]) for i in range(n_states))
+        return states if n_states > 1 else states[0]
+
+
+class SequenceAutoencoderModule(nn.Module):
+    """An autoencoder between sequences in the user's units and codes.
+
+    Parameters
+    ----------
+    encoder : RecurrentModule
+        From sequences to codes.
+    begin : nn.Linear
+        From a code to the states that the decoder begins with.
+    decoder : RecurrentModule
+        From the code, at every step, to the steps of a sequence.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skaernn import SequenceAutoencoderTransformer
+    >>> X = torch.linspace(0, 1, 40).reshape(2, 20, 1)
+    >>> module = SequenceAutoencoderTransformer(max_iter=1).fit(X).module_
+    >>> with torch.inference_mode():
+    ...     module.encode(X).shape, module(X).shape
+    (torch.Size([2, 2]), torch.Size([2, 20, 1]))
+    """
+
+    def __init__(self, encoder: RecurrentModule, begin: nn.Linear, decoder: RecurrentModule):
+        super().__init__()
+        self.encoder, self.begin, self.decoder = encoder, begin, decoder
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type it computes in."""
+        return self.begin.weight.dtype
+
+    @property
+    def units(self) -> dict[str, Tensor | None]:
+        """What inputs and targets are scaled by."""
+        ins, outs = self.encoder.units, self.decoder.units
+        return {name: (ins if name.startswith("x_") else outs)[name] for name in UNITS}
+
+    def encode(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Codes (n, K) of sequences (n, T, C); steps beyond `lengths` (n,) are not read."""
+        return self.encoder(x, lengths)
+
+    def decode(self, code: Tensor, lengths: Tensor) -> Tensor:
+        """Sequences (n, T, C) of `lengths` (n,), at most T; without meaning beyond these."""
+        code = code.to(self.dtype)
+        repeated = code[:, None].expand(-1, int(lengths.max()), -1)
+        return self.decoder(repeated, lengths, self.begin(code))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Reconstructions (n, T, C) of sequences (n, T, C)."""
+        code = self.encode(x, lengths)
+        if lengths is None:
+            lengths = torch.full((len(x),), x.shape[1])
+        return self.decode(code, lengths)

@@ -6,6 +6,8 @@ pooling, output. Autograd through the module of the same parameters is the oracl
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,11 @@ from ._activations import ACTIVATIONS
 from ._cell_choice import layer_pass
 from ._noise import dropout_mask, mix
 from ._packing import Packing
-from ._recurrent import BACKWARD, RecurrentNetwork
+
+if TYPE_CHECKING:
+    from ._recurrent import RecurrentNetwork
+
+FORWARD, BACKWARD = "forward", "backward"
 
 
 class Bound:
@@ -51,6 +57,9 @@ class RecurrentPasses:
     packing : Packing
     linear_output : bool
         Leave out `output_activation`, for a loss defined on what comes before it.
+    input_gradient : bool
+        Whether `x` and the states that the network begins with have gradients. For one output a
+        step, in one direction.
 
     Attributes
     ----------
@@ -60,6 +69,10 @@ class RecurrentPasses:
         Holds the output after `forward`: a row a sequence, or one a step.
     delta : Tensor of shape (1, N, O)
         Write the gradient of the loss with respect to `output` here, before `backward`.
+    d_x : Tensor of shape (S, C) or None
+        Holds the gradient with respect to `x` after `backward`, if there is to be one.
+    d_state : Tensor of shape (B, state width) or None
+        The same for the states that the network begins with.
     """
 
     def __init__(
@@ -69,13 +82,18 @@ class RecurrentPasses:
         packing: Packing,
         *,
         linear_output: bool = False,
+        input_gradient: bool = False,
     ):
         self.network, self.bound, self.packing = network, bound, packing
         theta = bound.theta
         self.x = theta.new_empty(packing.size, network.n_inputs)
         self._turned = packing.reversed(theta.device) if network.bidirectional else None
         self._layers: list[_Layer] = []
-        source, d_source = self.x, None
+        self.d_x = self.d_state = None
+        if input_gradient and bound.trained:
+            self.d_x = torch.empty_like(self.x)
+            self.d_state = theta.new_empty(packing.n_rows, sum(network.state_widths))
+        source, d_source = self.x, self.d_x
         for i in range(network.n_layers):
             layer = _Layer(self, i, source, d_source)
             self._layers.append(layer)
@@ -129,6 +147,10 @@ class RecurrentPasses:
         self._pool.backward()
         for layer in reversed(self._layers):
             layer.backward()
+        if self.d_x is not None:
+            self.d_x.add_(self._pool.d_out[:, self.network.n_hidden :])
+            parts = [part for layer in self._layers for part in layer.delta_initial]
+            torch.cat(parts, dim=1, out=self.d_state)
 
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the sequences whose content hashes are `keys` (B,)."""
@@ -180,10 +202,12 @@ class _Layer:
                 source,
                 d_source,
                 cache=None if packing.is_uniform else bound.caches[name],
+                begins=passes.d_state is not None,
             )
             self._directions.append((part, source, d_source, backwards))
         first = self._directions[0][0]
         self.initial = () if network.bidirectional else first.initial
+        self.delta_initial = first.delta_initial
         self._mask = None
         trained = passes.bound.trained
         drops = network.dropout > 0 and trained and i < network.n_layers - 1

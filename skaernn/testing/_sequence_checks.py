@@ -36,12 +36,12 @@ def check_prediction_changes_nothing(probe: Probe) -> None:
     before = _contents(model)
     probe.answers(model, probe.even, state=probe.expected.get("state"))
     probe.same(probe.answers(model, probe.X), probe.expected, "the second time")
-    answer = called("predict without return_state", model.predict, LIST.X(probe.X))
-    probe.same({"predict": list(answer)}, probe.expected, "without return_state")
+    answer = called(f"{probe.method} without return_state", probe.ask, model, LIST.X(probe.X))
+    probe.same({probe.method: list(answer)}, probe.expected, "without return_state")
     after = _contents(model)
     changed = [n for n in before.keys() | after.keys() if before.get(n) != after.get(n)]
     if changed:
-        fail(f"predict changed attributes of the estimator: {', '.join(sorted(changed))}.")
+        fail(f"{probe.method} changed attributes of the estimator: {', '.join(sorted(changed))}.")
 
 
 def _contents(model) -> dict:
@@ -67,9 +67,9 @@ def check_inputs_unchanged(probe: Probe) -> None:
     if probe.stateful:
         given["initial_state"] = probe.expected["state"].copy()
     before = pickle.dumps(given)
-    called(f"predict of {form.name}", model.predict, **given)
+    called(f"{probe.method} of {form.name}", probe.ask, model, **given)
     if pickle.dumps(given) != before:
-        fail("predict wrote into X, lengths or initial_state.")
+        fail(f"{probe.method} wrote into X, lengths or initial_state.")
 
 
 def check_random_state(probe: Probe) -> None:
@@ -114,9 +114,9 @@ def check_rows_equal_array(probe: Probe) -> None:
 def _check_form(probe: Probe, model, parts, expected, form: Form, other: Form, fitted) -> None:
     """A model fitted on one form predicts another alike, and one `fitted` on that is the same."""
     what = f"{other.name} instead of {form.name}"
-    probe.same(probe.answers(model, parts, other), expected, f"predict of {what}")
+    probe.same(probe.answers(model, parts, other), expected, f"{probe.method} of {what}")
     found = probe.answers(fitted, parts, form)
-    probe.same(found, expected, f"predict after a fit of {what}", of_fits=True)
+    probe.same(found, expected, f"{probe.method} after a fit of {what}", of_fits=True)
 
 
 def check_padding_in_predict(probe: Probe) -> None:
@@ -125,7 +125,7 @@ def check_padding_in_predict(probe: Probe) -> None:
     expected = probe.answers(probe.model, probe.X, with_lengths())
     for form in (with_lengths(1), with_lengths(9), with_lengths(0, JUNK)):
         found = probe.answers(probe.model, probe.X, form)
-        probe.same(found, expected, f"predict of {form.name}")
+        probe.same(found, expected, f"{probe.method} of {form.name}")
     if probe.stateful:
         state, form = probe.expected["state"], with_lengths(2, JUNK)
         expected = probe.answers(probe.model, probe.X, with_lengths(), state)
@@ -293,8 +293,8 @@ def check_clone(probe: Probe) -> None:
         if a is not b and pickle.dumps(a) != pickle.dumps(b):
             fail(f"The clone has {name}={b!r}, the original {a!r}.")
     try:
-        copy.predict(LIST.X(probe.X))
-        fail("A clone of a fitted estimator predicts before it was fitted.")
+        probe.ask(copy, LIST.X(probe.X))
+        fail(f"A clone of a fitted estimator can {probe.method} before it was fitted.")
     except NotFittedError:
         pass
     probe.fit(probe.even, ARRAY, model=copy)
@@ -343,8 +343,8 @@ def check_number_of_channels(probe: Probe) -> None:
     for n_channels in (N_CHANNELS - 1, N_CHANNELS + 1):
         parts = [np.resize(part, (len(part), n_channels)) for part in probe.even]
         for form in (ARRAY, LIST):
-            what = f"predict of {form.name} with {n_channels} channels for {N_CHANNELS}"
-            refused(what, probe.even_model.predict, form.X(parts))
+            what = f"{probe.method} of {form.name} with {n_channels} channels for {N_CHANNELS}"
+            refused(what, probe.ask, probe.even_model, form.X(parts))
         mixed = [*probe.even[:-1], parts[-1]]
         what = f"one sequence of {n_channels} channels"
         _check_refused(probe, LIST, mixed, LIST.X(mixed), what)
@@ -361,7 +361,7 @@ def _check_refused(probe: Probe, form: Form, parts: list, X, what: str, **given)
     """`fit`, with targets for `parts`, and `predict` refuse X."""
     y = probe.targets(parts, form)
     refused(f"fit with {what}", probe.new().fit, deepcopy(X), y, **given)
-    refused(f"predict with {what}", probe.even_model.predict, X, **given)
+    refused(f"{probe.method} with {what}", probe.ask, probe.even_model, X, **given)
 
 
 CHECKS = tuple(check for name, check in list(globals().items()) if name.startswith("check_"))

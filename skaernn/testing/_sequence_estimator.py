@@ -22,7 +22,7 @@ def check_sequence_estimator(
     dtype=np.float64,
     on_fail: Literal["raise", "warn"] | None = "raise",
 ) -> list[dict]:
-    """Check that a regressor or classifier treats sequences as sequences.
+    """Check that a regressor, classifier or transformer treats sequences as sequences.
 
     What `sklearn.utils.estimator_checks.check_estimator` is to tables, this is to sequences, for
     any estimator with this protocol::
@@ -33,7 +33,8 @@ def check_sequence_estimator(
     X is an array of shape (n_samples, n_steps, n_channels) or a list of arrays of shape
     (n_steps_i, n_channels); y has one target for each sequence or, if there is a parameter
     ``return_sequences=True``, one for each step, in the form of X. `predict_proba` and
-    `decision_function` are checked where they are.
+    `decision_function` are checked where they are. Of a transformer, which has no `predict`,
+    `transform` is checked in its place, and y is None.
 
     What follows is checked where it is there:
 
@@ -81,7 +82,8 @@ def check_sequence_estimator(
     AssertionError
         If a check fails and `on_fail` is "raise". It says what differed, where, and by how much.
     TypeError
-        If `estimator` is a class, or neither a regressor nor a classifier.
+        If `estimator` is a class, or neither a regressor nor a classifier, nor a transformer
+        without `predict`.
 
     Notes
     -----

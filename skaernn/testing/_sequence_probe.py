@@ -15,7 +15,7 @@ from ._sequence_forms import ARRAY, GARBAGE, LIST, Form, with_lengths, with_nan
 
 N_CHANNELS = 3
 LENGTHS = (4, 3, 1, 4, 2, 4, 3)
-METHODS = ("predict", "predict_proba", "decision_function")
+METHODS = ("predict", "predict_proba", "decision_function", "transform")
 RTOL = {2: 1e-2, 4: 1e-4, 8: 1e-7}  # by the bytes of a number
 FIT_FACTOR = 100
 
@@ -84,12 +84,19 @@ class Probe:
         Sequences of unequal length, and of equal length.
     has_lengths, stateful, per_step : bool
         What the estimator has.
+    method : str
+        What it is there for: "predict" or, for a transformer, "transform".
     """
 
     def __init__(self, estimator, *, exact: bool, rtol, atol, dtype):
         self._exact, self._rtol, self._atol = exact, rtol, atol
+        self.method = "predict"
         if not (is_regressor(estimator) or is_classifier(estimator)):
-            raise TypeError(f"{estimator!r} is neither a regressor nor a classifier.")
+            self.method = "transform"
+            if not hasattr(estimator, "transform") or hasattr(estimator, "predict"):
+                raise TypeError(
+                    f"{estimator!r} is neither a regressor nor a classifier, nor a transformer."
+                )
         parameters = estimator.get_params()
         self.per_step = bool(parameters.get("return_sequences", False))
         self._bidirectional = bool(parameters.get("bidirectional", False))
@@ -98,8 +105,9 @@ class Probe:
         if self._rows:
             given["n_channels"] = N_CHANNELS
         self._estimator = clone(estimator).set_params(**given)
-        self.has_lengths = all(accepts(f, "lengths") for f in (estimator.fit, estimator.predict))
-        self._takes_state = accepts(estimator.predict, "initial_state", "return_state")
+        method = getattr(estimator, self.method)
+        self.has_lengths = all(accepts(f, "lengths") for f in (estimator.fit, method))
+        self._takes_state = accepts(method, "initial_state", "return_state")
         self.stateful = self._takes_state and not self._bidirectional
         steps = _steps(self._n_classes or 3).astype(dtype)
         self.X = [row[:length] for row, length in zip(steps[0], LENGTHS, strict=True)]
@@ -114,7 +122,7 @@ class Probe:
         return 3 if get_tags(self._estimator).classifier_tags.multi_class else 2
 
     def targets(self, parts: list, form: Form, *, beyond=None) -> Any:
-        """Classes, or numbers in (0, 1), which every loss takes.
+        """Classes, or numbers in (0, 1), which every loss takes; None for a transformer.
 
         Parameters
         ----------
@@ -124,6 +132,8 @@ class Probe:
         beyond : scalar or None
             What targets of steps are padded with; None: what could be a target.
         """
+        if self.method == "transform":
+            return None
         values = np.arange(len(parts))
         if self.per_step:
             values = [i + np.arange(len(part)) for i, part in enumerate(parts)]
@@ -144,7 +154,7 @@ class Probe:
     def need_lengths(self) -> None:
         """Skip a check of `lengths` where there is no such argument."""
         if not self.has_lengths:
-            raise SkipTest("fit and predict have no argument lengths.")
+            raise SkipTest(f"fit and {self.method} have no argument lengths.")
 
     def need_channels(self) -> None:
         """Skip a check of 2-D X where nothing says what it means."""
@@ -154,7 +164,7 @@ class Probe:
     def need_state(self) -> None:
         """Skip a check of states where there are none."""
         if not self._takes_state:
-            raise SkipTest("predict has no arguments initial_state and return_state.")
+            raise SkipTest(f"{self.method} has no arguments initial_state and return_state.")
         if self._bidirectional:
             raise SkipTest("bidirectional=True has no state to carry on.")
 
@@ -166,9 +176,13 @@ class Probe:
     def need_targets_of_steps(self) -> None:
         """Skip a check of targets of steps where a sequence has one."""
         if not self.per_step:
-            raise SkipTest("return_sequences is not True: a sequence has one target.")
+            raise SkipTest("return_sequences is not True: steps have no targets.")
 
     # calls
+
+    def ask(self, model, X, **given) -> Any:
+        """What `model` answers by the one method that it is there for."""
+        return getattr(model, self.method)(X, **given)
 
     def new(self):
         """An unfitted clone."""
@@ -261,9 +275,9 @@ class Probe:
         found = {}
         for method in METHODS:
             function = getattr(model, method, None)
-            if function is None or (method != "predict" and not accepts(function, *given)):
+            if function is None or (method != self.method and not accepts(function, *given)):
                 continue
-            more = {"return_state": True} if self.stateful and method == "predict" else {}
+            more = {"return_state": True} if self.stateful and method == self.method else {}
             what = f"{method} of {form.name}"
             answer = called(what, function, form.X(parts), **given, **more)
             if more:
