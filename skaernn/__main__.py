@@ -12,10 +12,10 @@ def parser():
         prog="python -m skaernn",
         description=(
             "A tour of skaernn in about a minute: PCA and AutoencoderTransformer on handwritten "
-            "digits, before a classifier and in a grid search; RNNSequenceClassifier on spoken "
-            "vowels of unequal length; RNNSequenceRegressor on a year of CO2. All data ship "
-            "inside scikit-learn and skaernn. Prints tables; draws two pictures where matplotlib "
-            "is installed."
+            "digits, before a classifier and in a grid search, to denoise, generate and find what "
+            "is strange; RNNSequenceClassifier on spoken vowels of unequal length; "
+            "RNNSequenceRegressor on a year of CO2. All data ship inside scikit-learn and "
+            "skaernn. Prints tables; draws three pictures where matplotlib is installed."
         ),
     )
     result.add_argument(
@@ -29,8 +29,8 @@ def parser():
         default=Path("skaernn_tour.png"),
         type=picture_path,
         metavar="PATH",
-        help="the first picture to write: .png, .svg or .pdf; the second, of sequences, goes "
-        "beside it (default: %(default)s)",
+        help="the first picture to write: .png, .svg or .pdf; the others, of the family and of "
+        "sequences, go beside it (default: %(default)s)",
     )
     return result
 

@@ -242,6 +242,23 @@ class AutoencoderTransformer(BaseAutoencoder):
     >>> pca_error = ((X - pca.inverse_transform(pca.transform(X))) ** 2).mean()
     >>> bool(autoencoder.reconstruction_error(X).mean() < 0.8 * pca_error)
     True
+
+    Rows between the first and the last, along the line between their codes:
+
+    >>> import numpy as np
+    >>> first, last = autoencoder.transform(X[[0, -1]])
+    >>> autoencoder.inverse_transform(np.linspace(first, last, 5)).shape
+    (5, 4)
+
+    Noise removed, by an autoencoder that was trained on clean rows:
+
+    >>> noisy = X + np.random.default_rng(0).normal(0, 0.5, X.shape)
+    >>> denoiser = AutoencoderTransformer(
+    ...     corruption="gaussian", corruption_level=0.5, random_state=0
+    ... ).fit(X)
+    >>> restored = denoiser.inverse_transform(denoiser.transform(noisy))
+    >>> bool(((restored - X) ** 2).mean() < 0.5 * ((noisy - X) ** 2).mean())
+    True
     """
 
     _parameter_constraints: dict = {

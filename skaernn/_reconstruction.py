@@ -89,6 +89,18 @@ class ReconstructionMixin(AutoencodingMixin):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
+
+        Examples
+        --------
+        Irises of the species setosa, told from those that were seen:
+
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.metrics import roc_auc_score
+        >>> from skaernn import AutoencoderTransformer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> detector = AutoencoderTransformer(1, max_iter=50, random_state=0).fit(X[y > 0])
+        >>> bool(roc_auc_score(y > 0, detector.score_samples(X)) > 0.9)
+        True
         """
         return -self.reconstruction_error(X)
 
@@ -132,6 +144,15 @@ class ReconstructionMixin(AutoencodingMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features_in_)
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skaernn import AutoencoderTransformer
+        >>> X = load_iris().data
+        >>> autoencoder = AutoencoderTransformer(max_iter=20, random_state=0).fit(X)
+        >>> autoencoder.sample(3, random_state=0).shape
+        (3, 4)
         """
         codes = self._draw_codes(n_samples, random_state)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)

@@ -352,6 +352,17 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         scores : ndarray of shape (n_samples,)
             In nats, for X in its own units. The noise that expectations are taken over is the
             same for every row and in every call.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skaernn import VariationalAutoencoderTransformer
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoderTransformer(1, max_iter=50, random_state=0).fit(X)
+        >>> bool(vae.score_samples(X, 100).mean() > vae.score_samples(X).mean())
+        True
+        >>> bool(vae.score_samples(X + 3).max() < vae.score_samples(X).min())
+        True
         """
         check_is_fitted(self)
         n_draws = n_importance_samples

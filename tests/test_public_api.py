@@ -60,7 +60,7 @@ FLOORS = [
     {"_recurrent_regressor", "_recurrent_classifier"},
     {"__init__"},
     {"_tour_words"},
-    {"_tour_digits", "_tour_vowels", "_tour_co2"},
+    {"_tour_digits", "_tour_family", "_tour_vowels", "_tour_co2"},
     {"_tour"},
     {"__main__"},
 ]

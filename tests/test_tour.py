@@ -4,10 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.utils import Bunch
 
-from skaernn import RNNSequenceRegressor, _tour, _tour_co2, _tour_vowels, _tour_words
+from skaernn import (
+    RNNSequenceRegressor,
+    _tour,
+    _tour_co2,
+    _tour_digits,
+    _tour_family,
+    _tour_vowels,
+    _tour_words,
+)
 
 YEAR = _tour_co2.YEAR
 
@@ -102,5 +111,46 @@ def test_tables_by_rich_take_cells_as_they_are(capsys):
 
 def test_pictures_are_missed_in_words(monkeypatch, capsys):
     monkeypatch.setattr(_tour, "installed", lambda *names: False)
-    _tour.show_pictures((), (), (), Path("nowhere.png"))
+    _tour.show_pictures((), (), (), (), Path("nowhere.png"))
     assert "skaernn[plot]" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return _tour_digits.Digits(*_tour_digits.load())
+
+
+def test_areas_are_one_for_who_knows_what_is_strange(digits):
+    truth = {
+        image.tobytes(): label for image, label in zip(digits.X_test, digits.y_test, strict=True)
+    }
+
+    def knows(X):  # a detector that cannot be better
+        return np.array([truth.get(x.tobytes(), _tour_family.STRANGE) != 3 for x in X], float)
+
+    assert _tour_family.areas(knows, digits) == ("1.000", "1.000")
+
+
+def test_line_between_two_digits_ends_at_their_reconstructions(digits):
+    pca = PCA(4).fit(digits.X_train)
+    images = _tour_family.interpolate(pca, digits)
+    assert images.shape == (_tour_family.DRAWN, 64)
+    for image, digit in ((images[0], 0), (images[-1], 1)):
+        first = digits.X_test[digits.y_test == digit][:1]
+        np.testing.assert_allclose(image, pca.inverse_transform(pca.transform(first))[0])
+
+
+def test_family_room_prints_its_measures_and_draws(digits, monkeypatch, capsys, tmp_path):
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(_tour_family, "EPOCHS", 2)
+    family = _tour_family.visit(digits, "cpu")
+    shown = capsys.readouterr().out
+    for words in ("denoising autoencoder", "tighter bound", "never seen", "shuffled pixels"):
+        assert words in shown
+    clean, restored = family.clean, family.denoised
+    assert np.mean((restored - clean) ** 2) < np.mean((family.noisy - clean) ** 2)
+    figure = Figure()
+    _tour_family.draw(figure, family)
+    assert len(figure.axes) == 5 * _tour_family.DRAWN
+    figure.savefig(tmp_path / "family.png")
