@@ -66,6 +66,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
         "loss",
         "dtype",
     )
+    _losses: dict = LOSSES
     _variational = False
     # parameters of some
     code_activation = "identity"
@@ -135,7 +136,12 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     @property
     def _loss(self) -> ReconstructionLoss:
         """The loss that the parameters name."""
-        return LOSSES[self.loss]
+        return self._losses[self.loss]
+
+    @property
+    def _fitted_loss(self) -> ReconstructionLoss:
+        """The loss that the weights were fitted with, whatever the parameters say now."""
+        return self._losses[self._fitted_with["loss"]]
 
     def _loss_on(self, rows: Rows) -> ReconstructionLoss:
         """The loss on scaled `rows`."""
@@ -158,7 +164,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     def _read(self, X, sample_weight=None, *, reset, suffix=""):
         X = check_rows(self, X, reset=reset, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
-        self._check_values(X)
+        self._check_values(X, self.loss, f"X{suffix}")
 
         def rows(selections, device, dtype):
             tensor = to_tensor(X, device)
@@ -175,9 +181,10 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
             rows=rows,
         )
 
-    def _check_values(self, X):
-        if self._loss.fixed_output:
-            check_range(X, self.loss, self._loss.check_targets(X.min(), X.max()))
+    def _check_values(self, X, loss, name="X"):
+        """Refuse numbers that the loss of that name, or the type to compute in, cannot take."""
+        if self._losses[loss].fixed_output:
+            check_range(X, loss, self._losses[loss].check_targets(X.min(), X.max()), name)
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 

@@ -67,8 +67,8 @@ class ReconstructionMixin(AutoencodingMixin):
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        self._check_values(X)
-        module, loss = self.module_, self._loss
+        self._check_values(X, self._fitted_with["loss"])
+        module, loss = self.module_, self._fitted_loss
         units = 1.0
         if module.scale is not None:  # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power

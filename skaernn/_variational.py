@@ -229,6 +229,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         "loss": [StrOptions(set(LIKELIHOODS))],
         "kl_weight": [Interval(Real, 0, None, closed="left")],
     }
+    _losses = LIKELIHOODS
     _variational = True
 
     def __init__(
@@ -292,16 +293,21 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.dtype = dtype
         self.verbose = verbose
 
-    @property
-    def _loss(self):
-        return LIKELIHOODS[self.loss]
-
     def _loss_on(self, rows):
         if not self._loss.has_noise:
             return self._loss
         _, deviation = moments(rows)
         variance = float(deviation.square().mean())
-        return Normal(floor=_LEAST_NOISE * variance if variance > 0 else 1.0)
+        if variance == 0:
+            return Normal(floor=1.0)
+        floor, number = _LEAST_NOISE * variance, torch.finfo(rows.dtype)
+        if not number.tiny <= floor <= variance * rows.n_features <= number.max:
+            raise ValueError(
+                f"The mean variance of X, {variance:.3g} in the units to train in, is out of the "
+                f"range of {str(rows.dtype).removeprefix('torch.')}. Scale X, or leave scaling at "
+                "'auto'."
+            )
+        return Normal(floor=floor)
 
     @property
     def _penalty(self):
@@ -363,15 +369,14 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         ):
             raise ValueError(f"n_importance_samples must be a positive int, got {n_draws!r}.")
         X = check_rows(self, X, reset=False)
-        self._check_values(X)
+        self._check_values(X, self._fitted_with["loss"])
+        loss = self._fitted_loss
         table = noise_table(self.n_components_, n_draws, self._seed)
         module, variance = self.module_, self._scaled_noise
         if variance is not None:
             variance = torch.tensor(variance, dtype=module.dtype, device=self.device_)
 
         def bounds(rows):
-            return log_bounds(
-                module, self._loss, rows, variance, table, importance=n_draws is not None
-            )
+            return log_bounds(module, loss, rows, variance, table, importance=n_draws is not None)
 
         return in_chunks(bounds, X, None, self.device_)
