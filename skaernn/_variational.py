@@ -301,13 +301,13 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if variance == 0:
             return Normal(floor=1.0)
         floor, number = _LEAST_NOISE * variance, torch.finfo(rows.dtype)
-        if not number.tiny <= floor <= variance * rows.n_features <= number.max:
+        fits = number.tiny <= floor <= variance * rows.n_features <= number.max
+        if not fits and self.scaling is None:
             raise ValueError(
-                f"The mean variance of X, {variance:.3g} in the units to train in, is out of the "
-                f"range of {str(rows.dtype).removeprefix('torch.')}. Scale X, or leave scaling at "
-                "'auto'."
+                f"The mean variance of X, {variance:.3g}, is out of the range of "
+                f"{str(rows.dtype).removeprefix('torch.')}. Scale X, or leave scaling at 'auto'."
             )
-        return Normal(floor=floor)
+        return Normal(floor=min(max(floor, number.tiny), number.max))
 
     @property
     def _penalty(self):

@@ -66,6 +66,14 @@ def test_unscaled_variance_out_of_range(scale):
     make().fit((X * scale).astype(np.float32))
 
 
+def test_later_rows_at_other_scales():
+    model = make().partial_fit(X)
+    with pytest.warns(ConvergenceWarning, match="not finite"):
+        model.partial_fit(X * 1e200)
+    model.partial_fit((X - X[0]) * 1e-200)
+    assert np.isfinite(model.score_samples(X)).all()
+
+
 def test_probabilistic_start_in_any_units():
     variances = torch.tensor([4.0, 2.0, 1.0, 0.5], dtype=torch.float64)
     axes = torch.eye(4, dtype=torch.float64)
