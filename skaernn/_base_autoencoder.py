@@ -165,7 +165,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     def _read(self, X, sample_weight=None, *, reset, suffix=""):
         X = check_rows(self, X, reset=reset, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
-        self._check_allowed(X, self.loss)
+        self._check_allowed(X, self.loss, f"X{suffix}")
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 
@@ -184,10 +184,10 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
             rows=rows,
         )
 
-    def _check_allowed(self, X, loss: str):
+    def _check_allowed(self, X, loss: str, name: str = "X"):
         """Refuse values that `loss` has no meaning for."""
         if self._losses[loss].fixed_output:
-            check_range(X, loss, self._losses[loss].check_targets(X.min(), X.max()))
+            check_range(X, loss, self._losses[loss].check_targets(X.min(), X.max()), name)
 
     def _largest_product(self, data, dtype, device):
         network = largest_network(self, *data.X.shape)

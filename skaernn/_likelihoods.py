@@ -73,8 +73,8 @@ class Counts(Poisson, Likelihood):
     """Poisson counts of which the output is the mean."""
 
     def log_density(self, output, target, variance):
-        least = torch.finfo(output.dtype).tiny
-        logs = torch.xlogy(target, output.clamp_min(least))
+        number = torch.finfo(output.dtype)
+        logs = torch.xlogy(target, output.clamp(number.tiny, number.max))
         return logs - output - torch.lgamma(target + 1)
 
 

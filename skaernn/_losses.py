@@ -225,8 +225,9 @@ class Poisson(ReconstructionLoss):
         torch.sum(terms, (1, 2), keepdim=True, out=value)
 
     def errors(self, output, target):
-        least = torch.finfo(output.dtype).tiny
-        logs = torch.xlogy(target, target) - torch.xlogy(target, output.clamp_min(least))
+        number = torch.finfo(output.dtype)
+        finite = output.clamp(number.tiny, number.max)  # an infinite mean is infinitely wrong
+        logs = torch.xlogy(target, target) - torch.xlogy(target, finite)
         return (logs - target + output).mul_(2).clamp_min_(0)
 
 

@@ -104,16 +104,15 @@ class PrincipalComponents:
         -------
         gain, shrinkage, log_variance : Tensor of shape (min(n, R),)
         """
-        n_features, unit = len(self.components), self.unit
-        variances = self.variances[:n] * unit**2
-        total = float(self.variances.sum()) * unit**2
-        noise = self.discarded(n) / max(1, n_features - n)
+        n_features, variances = len(self.components), self.variances[:n]
+        total = float(self.variances.sum())
+        noise = float(self.variances[n:].sum()) / max(1, n_features - n)
         noise = max(noise, LEAST_NOISE * total / n_features)
         spare = (variances - noise).clamp_(min=0)
         known = variances.clamp_min(noise)  # a component that is all noise tells nothing
         known = torch.where(known > 0, known, 1.0)
         log_variance = torch.where(spare > 0, (noise / known).log(), 0.0)
-        return spare.sqrt(), spare.sqrt() / known, log_variance
+        return spare.sqrt() * self.unit, spare.sqrt() / known / self.unit, log_variance
 
     def discarded(self, n: int) -> float:
         """Variance left out by the first `n` components: PCA's squared error per row."""

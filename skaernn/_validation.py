@@ -157,12 +157,12 @@ def check_validation_inputs(early_stopping: bool, inputs: dict | None) -> dict |
     return inputs
 
 
-def check_range(X: np.ndarray, loss: str, wanted: str | None) -> None:
+def check_range(X: np.ndarray, loss: str, wanted: str | None, name: str = "X") -> None:
     """Refuse values that `loss` has no meaning for, which are to be as `wanted` says."""
     if wanted is not None:
         advice = "rescale it, with MinMaxScaler say" if "[" in wanted else "remove or shift them"
         raise ValueError(
-            f"loss={loss!r} needs X {wanted}, but X lies in [{X.min():.6g}, {X.max():.6g}]; "
+            f"loss={loss!r} needs {name} {wanted}, but it lies in [{X.min():.6g}, {X.max():.6g}]; "
             f"{advice}, or choose another loss."
         )
 

@@ -298,7 +298,16 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             return self._loss
         _, deviation = moments(rows)
         variance = float(deviation.square().mean())
-        return Normal(floor=LEAST_NOISE * variance if variance > 0 else 1.0)
+        if variance == 0:
+            return Normal(floor=1.0)
+        floor, number = LEAST_NOISE * variance, torch.finfo(rows.dtype)
+        fits = number.tiny <= floor <= variance * rows.n_features <= number.max
+        if not fits and self.scaling is None:
+            raise ValueError(
+                f"The mean variance of X, {variance:.3g}, is out of the range of "
+                f"{str(rows.dtype).removeprefix('torch.')}. Scale X, or leave scaling at 'auto'."
+            )
+        return Normal(floor=min(max(floor, number.tiny), number.max))
 
     @property
     def _penalty(self):
