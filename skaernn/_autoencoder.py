@@ -19,9 +19,10 @@ class AutoencoderTransformer(BaseAutoencoder):
     .. math:: h = f_{enc}(W_{enc} x + b_{enc}) \qquad x' = f_{dec}(W_{dec} h + b_{dec})
         \qquad L(x, x') = \tfrac12 \lVert x - x' \rVert^2
 
-    with hidden layers in between (`hidden_layer_sizes`). By default an affine map stands beside
-    either network (`linear_path`); it starts at the principal components and the networks start
-    at zero, so that training begins as `PCA` and only gets better.
+    with hidden layers in between (`hidden_layer_sizes`) [2]_. By default an affine map stands
+    beside either network (`linear_path`); it starts at the principal components, beyond which a
+    linear autoencoder cannot get [3]_, and the networks start at zero, so that training begins as
+    `PCA` and only gets better.
 
     To tune first: `n_components`, then `learning_rate` (3e-4 to 1e-2), `max_iter`,
     `hidden_layer_sizes`; `dropout` or `early_stopping` for fewer than a few hundred rows.
@@ -117,7 +118,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
         - "adam": Kingma & Ba (2015) [1]_
         - "sgd": stochastic gradient descent with `momentum`
-        - "lbfgs": L-BFGS with a line search, on all rows at once; it fits training rows closely
+        - "lbfgs": L-BFGS with a line search, on all rows at once; it fits training rows closely.
+          Not with `dropout`, `corruption`, `early_stopping` or an `architecture` of your own
     learning_rate : float, default=1e-3
         Step size of "adam" and "sgd".
     schedule : {"cosine", "constant"}, default="cosine"
@@ -147,7 +149,8 @@ class AutoencoderTransformer(BaseAutoencoder):
     warm_start : bool, default=False
         Continue from the last fit's weights and scaling.
     random_state : int, RandomState instance or None, default=None
-        Start and batches. The same int gives the same bits on the same device.
+        Start, batches, dropout and corruption. The same int gives the same bits on the same
+        device.
     device : str or torch.device, default="cpu"
         "auto" is CUDA where there is one. Any name torch knows.
     dtype : {"float32", "float64"} or None, default=None
@@ -194,10 +197,11 @@ class AutoencoderTransformer(BaseAutoencoder):
 
     Notes
     -----
-    With "squared_error", "global" scaling or none, and without early stopping, the error on the
-    training rows is never above that of ``PCA(n_components)``: training starts there, and the
-    best weights it passes are kept. With `code_penalty` or `corruption`, best is what has the
-    lowest loss, penalty included, on rows corrupted alike.
+    With a linear path, identity as both activations of code and output, "squared_error", "global"
+    scaling or none, and without early stopping, the error on the training rows is never above
+    that of ``PCA(n_components)``: training starts there, and the best weights it passes are kept.
+    With `code_penalty` or `corruption`, best is what has the lowest loss, penalty included, on
+    rows corrupted alike.
 
     That is about training rows. With fewer than a few hundred rows the network may fit them too
     closely; ``dropout=0.3`` or ``early_stopping=True`` then help on new ones. With hundreds of

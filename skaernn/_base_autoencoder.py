@@ -23,6 +23,7 @@ from ._design import (
 )
 from ._estimator import NeuralEstimator, TrainingInput, fitting
 from ._losses import LOSSES, ReconstructionLoss
+from ._principal import SCALINGS
 from ._reconstruction import ReconstructionMixin, code_moments
 from ._reconstruction_objective import ReconstructionObjective
 from ._rows import Rows
@@ -51,7 +52,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
         "output_activation": [StrOptions({"auto", *ACTIVATIONS})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "linear_path": [StrOptions({"auto"}), "boolean"],
-        "scaling": [StrOptions({"auto", "global", "standard"}), None],
+        "scaling": [StrOptions({"auto", *SCALINGS}), None],
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
         "image_shape": [ImageShape(), None],
     }

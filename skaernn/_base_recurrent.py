@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import StrOptions, fit_context
 from ._content import JointContent, MatrixContent
-from ._device import precise
+from ._device import numpy_dtype, precise
 from ._estimator import NeuralEstimator, TrainingInput, fitting
 from ._recurrent_fitting import RECURRENT_CONSTRAINTS, RecurrentFittingMixin
 from ._sequence_prediction import run_network
@@ -233,7 +233,7 @@ class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
                 "direction begins at the end of a sequence."
             )
         sequences = self._sequences_to_run(X, lengths)
-        dtype = np.dtype(str(self.module_.dtype).removeprefix("torch."))
+        dtype = numpy_dtype(self.module_.dtype)
         state = check_state(initial_state, sequences, self._network, dtype)
         output, ended = run_network(self._network, self.module_, sequences, state, self.device_)
         return sequences, output, ended

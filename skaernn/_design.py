@@ -7,7 +7,7 @@ from numbers import Integral
 
 import torch
 
-from ._principal import PrincipalComponents, global_scale, moments, principal_components
+from ._principal import SCALINGS, PrincipalComponents, moments, principal_components
 from ._reconstruction_objective import Goal
 from ._rows import Rows
 from .networks import (
@@ -195,9 +195,6 @@ def _scale(rows: Rows, scaling: str | None) -> Rows:
     if scaling is None:
         return rows
     mean, deviation = moments(rows)
-    if scaling == "global":
-        scale = global_scale(deviation)
-    else:
-        scale = torch.where(deviation > 0, deviation, 1.0)
+    scale = SCALINGS[scaling](deviation)
     wide = torch.promote_types(rows.X.dtype, rows.dtype)
     return rows.scaled(mean.to(wide), scale.to(wide))

@@ -1,4 +1,4 @@
-"""Devices, and how many threads small products get."""
+"""Devices, types of numbers on them, and how many threads small products get."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import threading
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
@@ -58,6 +59,11 @@ def exact_inference(device: torch.device):
     """Context of `torch.inference_mode` in which no autocast of the caller's is at work."""
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         yield
+
+
+def numpy_dtype(dtype: torch.dtype) -> np.dtype:
+    """The type of the same name in NumPy."""
+    return np.dtype(str(dtype).removeprefix("torch."))
 
 
 def device_memory(device: torch.device) -> float:

@@ -6,6 +6,7 @@ Pure torch, because numpy's BLAS threads beside torch's slow a fit down tenfold.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -53,6 +54,17 @@ def global_scale(deviation: Tensor) -> Tensor:
     unit = _power_of_two(float(deviation.max()))
     scale = (deviation / unit).square().mean().sqrt() * unit
     return torch.where(scale > 0, scale, 1.0)
+
+
+def feature_scales(deviation: Tensor) -> Tensor:
+    """One number for each feature (F,): its standard deviation; 1 where that is zero."""
+    return torch.where(deviation > 0, deviation, 1.0)
+
+
+SCALINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "global": global_scale,
+    "standard": feature_scales,
+}
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class RNNSequenceClassifier(SequenceClassificationMixin, BaseRecurrent):
     solver : {"adam", "sgd", "lbfgs"}, default="adam"
         - "adam": Kingma & Ba (2015) [7]_
         - "sgd": stochastic gradient descent with `momentum`
-        - "lbfgs": L-BFGS with a line search, on all sequences at once
+        - "lbfgs": L-BFGS with a line search, on all sequences at once; not with `dropout` or
+          `early_stopping`
     learning_rate : float, default=1e-2
         Step size of "adam" and "sgd".
     schedule : {"cosine", "constant"}, default="cosine"
@@ -96,7 +97,7 @@ class RNNSequenceClassifier(SequenceClassificationMixin, BaseRecurrent):
     warm_start : bool, default=False
         Continue from the last fit's weights and scaling.
     random_state : int, RandomState instance or None, default=None
-        Start and batches. The same int gives the same bits on the same device.
+        Start, batches and dropout. The same int gives the same bits on the same device.
     device : str or torch.device, default="cpu"
         "auto" is CUDA where there is one. Any name torch knows.
     dtype : {"float32", "float64"} or None, default=None

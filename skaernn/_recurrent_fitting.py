@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions
 from ._losses import Loss
-from ._principal import moments
+from ._principal import feature_scales, moments
 from ._recurrent_objective import RecurrentObjective
 from ._sequence_rows import Counted, SequenceRows
 from ._sequences import Sequences, check_sequences
@@ -115,13 +115,12 @@ class RecurrentFittingMixin:
         if self.scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        mean, scale = moments(rows.steps)
-        units = {"x_mean": mean.to(wide), "x_scale": torch.where(scale > 0, scale, 1.0).to(wide)}
+        mean, deviation = moments(rows.steps)
+        units = {"x_mean": mean.to(wide), "x_scale": feature_scales(deviation).to(wide)}
         movable = network.output_activation == loss.output_activation
         if loss.default_scaling is not None and movable and not rows.reconstructs:
-            mean, scale = moments(rows.answers)
-            units["y_mean"] = mean.to(wide)
-            units["y_scale"] = torch.where(scale > 0, scale, 1.0).to(wide)
+            mean, deviation = moments(rows.answers)
+            units |= {"y_mean": mean.to(wide), "y_scale": feature_scales(deviation).to(wide)}
         return units
 
     def _sequences_to_run(self, X, lengths) -> Sequences:

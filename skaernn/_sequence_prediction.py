@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ._device import exact_inference, threads_for
+from ._device import exact_inference, numpy_dtype, threads_for
 from ._sequences import Sequences
 from .networks import RecurrentModule, RecurrentNetwork, Stepper
 
@@ -47,7 +47,7 @@ def run_network(
     begins = np.cumsum(sequences.lengths) - sequences.lengths
     rows = int(sequences.lengths.sum()) if per_step else n
     output = None
-    ended = np.zeros((n, width), dtype=str(module.dtype).removeprefix("torch."))
+    ended = np.zeros((n, width), dtype=numpy_dtype(module.dtype))
     if state is not None:
         ended[:] = state
     order = np.argsort(-sequences.lengths, kind="stable")

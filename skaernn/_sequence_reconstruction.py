@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._autoencoding import CODE_SAMPLE, AutoencodingMixin, explained_share, weighted_moments
 from ._chunks import in_chunks
-from ._device import precise
+from ._device import numpy_dtype, precise
 from ._losses import LOSSES
 from ._objectives import Batch
 from ._recurrent_objective import RecurrentObjective
@@ -195,7 +195,7 @@ class SequenceReconstructionMixin(AutoencodingMixin):
     def _decoded(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Steps (V, C) of sequences of `lengths`, one after the other."""
         network, module = self._network.decoder, self.module_
-        own = np.dtype(str(module.dtype).removeprefix("torch."))
+        own = numpy_dtype(module.dtype)
         wide = codes.astype(np.promote_types(codes.dtype, own), copy=False)
         width = sum(network.state_widths)
         state = in_chunks(lambda z: module.begin(z.to(module.dtype)), wide, width, self.device_)
