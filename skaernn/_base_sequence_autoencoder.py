@@ -95,8 +95,16 @@ class BaseSequenceAutoencoder(SequenceReconstructionMixin, RecurrentFittingMixin
 
     def _check_combinations(self):
         loss = LOSSES[self.loss]
-        if self.scaling is not None and loss.default_scaling is None:
-            raise ValueError(f"loss={self.loss!r} needs scaling=None, got {self.scaling!r}.")
+        if self.scaling == "standard" and loss.default_scaling is None:
+            raise ValueError(
+                f"loss={self.loss!r} needs scaling=None (or 'auto'), got {self.scaling!r}."
+            )
+
+    @property
+    def _scaling(self):
+        if self.scaling == "auto":
+            return None if LOSSES[self.loss].default_scaling is None else "standard"
+        return self.scaling
 
     def _loss_on(self, answers):
         return LOSSES[self.loss]
@@ -152,6 +160,7 @@ class BaseSequenceAutoencoder(SequenceReconstructionMixin, RecurrentFittingMixin
             **self._training_attributes(objective, state),
             "module_": objective.module(state.theta[0]),
             "n_components_": objective.network.n_components,
+            "scaling_": self._scaling,
             "n_outputs_": objective.rows.targets.X.shape[1],
             "code_mean_": code_mean,
             "code_covariance_": code_covariance,

@@ -100,7 +100,8 @@ class ReconstructionObjective(RowsObjective):
         )
         self.network, self.goal, self.principal = network, goal, principal
         self.starts_well = network.linear_path
-        if goal.of_batch:  # never in parts
+        if goal.of_batch:  # never in parts, and no batch much smaller than the others
+            self._batch_size = -(-len(rows) // -(-len(rows) // self._batch_size))
             self.most_rows, self.most_evaluated = _EVERYTHING, self._batch_size
 
     def on(self, rows: Rows) -> ReconstructionObjective:

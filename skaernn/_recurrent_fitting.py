@@ -110,9 +110,14 @@ class RecurrentFittingMixin:
             seed=seed,
         )
 
+    @property
+    def _scaling(self) -> str | None:
+        """What the parameter `scaling` comes down to."""
+        return self.scaling
+
     def _units(self, rows: SequenceRows, loss: Loss, network) -> dict:
         """Means and deviations of channels and, where the output can be moved, of targets."""
-        if self.scaling is None:
+        if self._scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
         mean, deviation = moments(rows.steps)

@@ -47,10 +47,10 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
     n_channels : int, default=1
         What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
         the other.
-    scaling : {"standard"} or None, default="standard"
+    scaling : {"auto", "standard"} or None, default="auto"
         "standard": each channel, over sequences and steps, to mean 0 and variance 1; undone by
-        `inverse_transform`. None: as is, which is what "binary_cross_entropy" and
-        "poisson" need.
+        `inverse_transform`. None: as is. "auto": None for "binary_cross_entropy" and "poisson",
+        else "standard".
     dropout : float, default=0.0
         Probability, in [0, 1), of dropping, while training, a number that a layer, the code or
         the output reads of the layer before it.
@@ -114,6 +114,8 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
         and ``decode`` are its halves.
     n_components_ : int
         Size of the code.
+    scaling_ : str or None
+        What "auto" came down to.
     n_steps_ : int or None
         Steps of each sequence of X; None if they were of unequal lengths.
     n_outputs_ : int
@@ -208,6 +210,7 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
         **NeuralEstimator._parameter_constraints,
         **RECURRENT_CONSTRAINTS,
         "n_components": [Interval(Integral, 1, None, closed="left")],
+        "scaling": [StrOptions({"auto", "standard"}), None],
         "loss": [StrOptions(set(LOSSES))],
     }
     _architecture = (
@@ -232,7 +235,7 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
         bidirectional=False,
         activation="tanh",
         n_channels=1,
-        scaling="standard",
+        scaling="auto",
         dropout=0.0,
         max_grad_norm=1.0,
         loss="squared_error",

@@ -23,7 +23,7 @@ def unscaled(loss):
 
 def _structures():
     for cell, loss in product(CELLS, LOSSES):
-        yield {"cell": cell, "loss": loss, **({"scaling": None} if unscaled(loss) else {})}
+        yield {"cell": cell, "loss": loss}
     for cell in CELLS:
         yield {"cell": cell, "n_layers": 2}
         yield {"cell": cell, "bidirectional": True}

@@ -166,14 +166,15 @@ class TestNumbers:
             ("huber", lambda x, z, s: np.where(np.abs(x - z) < s, (x - z) ** 2 / 2,
                                                s * (np.abs(x - z) - s / 2))),
             ("binary_cross_entropy", lambda x, z, s: -x * np.log(z) - (1 - x) * np.log(1 - z)),
+            ("poisson", lambda x, z, s: 2 * (x * np.log(x / z) - x + z)),
         ],
     )  # fmt: skip
     def test_reconstruction_error(self, loss, error):
         X = data({"loss": loss})
-        params = {"scaling": None} if loss == "binary_cross_entropy" else {}
-        if not params:
+        model = make(loss=loss)
+        if loss not in ("binary_cross_entropy", "poisson"):
             X = [x * [3.0, 0.1] for x in X]
-        model = make(loss=loss, **params).fit(X)
+        model.fit(X)
         again = model.inverse_transform(model.transform(X), lengths=LENGTHS)
         scale = np.concatenate(X).std(axis=0)  # of the threshold of Huber's loss
         expected = [error(x, z, scale).mean() for x, z in zip(X, again, strict=True)]
@@ -221,9 +222,9 @@ class TestNumbers:
 class TestRefusals:
     def test_losses_on_x_as_it_is_refuse_scaling(self):
         X = data({"loss": "binary_cross_entropy"})
-        with pytest.raises(ValueError, match="needs scaling=None, got 'standard'"):
-            make(loss="binary_cross_entropy").fit(X)
-        model = make(loss="binary_cross_entropy", scaling=None)
+        with pytest.raises(ValueError, match=r"needs scaling=None \(or 'auto'\), got 'standard'"):
+            make(loss="binary_cross_entropy", scaling="standard").fit(X)
+        model = make(loss="binary_cross_entropy")
         with pytest.raises(ValueError, match=r"needs X to be in \[0, 1\], but it lies in \[-"):
             model.fit(RAGGED)
         model.fit(X)
