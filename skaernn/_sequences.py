@@ -257,6 +257,8 @@ def _channels_of_rows(estimator, reset: bool, name: str) -> int:
 
 def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
     """A 2-D X: a row is a sequence, its columns are features with names."""
+    if not reset and np.ndim(X) < 2:  # refused for that, not for its channels: an empty list, say
+        check_rows(estimator, X, reset=False, name=name, any_width=True)
     n_channels = _channels_of_rows(estimator, reset, name)
     if reset:
         estimator._fitted_on_rows, estimator._channels = True, n_channels
