@@ -37,7 +37,8 @@ class AutoencodingMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         shape = check_count(n_samples, "n_samples"), self.n_components_
         normal = check_random_state(random_state).standard_normal(shape)
-        return self._spread(normal).astype(self.code_mean_.dtype)
+        with np.errstate(over="ignore"):  # of codes beyond float32
+            return self._spread(normal).astype(self.code_mean_.dtype)
 
     def _spread(self, normal: np.ndarray) -> np.ndarray:
         """Codes (n, C) as the training codes are distributed, of standard normal numbers."""

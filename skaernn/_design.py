@@ -77,6 +77,11 @@ def _check_architecture(estimator) -> None:
         )
     if not callable(architecture):
         return
+    if isinstance(architecture, torch.nn.Module):
+        raise TypeError(
+            "architecture must be a function that makes networks, got a torch.nn.Module: return "
+            "an encoder and a decoder from architecture(n_features, n_components)."
+        )
     refused = {
         "linear_path": (
             estimator.linear_path is True,

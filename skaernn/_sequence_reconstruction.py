@@ -16,7 +16,7 @@ from ._sequence_prediction import run_network
 from ._sequence_rows import Counted, Matrix
 from ._sequences import Sequences, check_lengths
 from ._target_losses import check_allowed
-from ._validation import check_codes, check_weights, to_tensor
+from ._validation import check_codes, check_fits_memory, check_weights, to_tensor
 
 _ENCODED = 256  # sequences at a time, for the moments of the codes
 
@@ -220,7 +220,9 @@ class SequenceReconstructionMixin(AutoencodingMixin):
         if lengths is None:
             return np.full(n_samples, self.n_steps_)
         most = self.n_features_in_ // self._channels if self._fitted_on_rows else None
-        return check_lengths(lengths, n_samples, most, "the X that was fitted")
+        lengths = check_lengths(lengths, n_samples, most, "the X that was fitted")
+        check_fits_memory(int(lengths.sum()), self.n_outputs_, "lengths")
+        return lengths
 
     def _in_form(self, steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Steps (V, C) as sequences in the form of the X that was fitted."""

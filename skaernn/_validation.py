@@ -216,6 +216,16 @@ def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes, adv
         )
 
 
+def check_fits_memory(n_rows: int, n_columns: int, name: str) -> None:
+    """Refuse an answer of (n_rows, n_columns) numbers that memory cannot hold."""
+    needed, available = 8 * n_rows * n_columns, device_memory(torch.device("cpu"))
+    if needed > available:
+        raise MemoryError(
+            f"{name} asks for {n_rows} steps in all, {needed / 2**30:.3g} GiB of numbers, and "
+            f"there are {available / 2**30:.3g} GiB of memory. Ask for fewer at a time."
+        )
+
+
 def holds_objects(X) -> bool:
     """Whether X is one row of Python objects: arrays, perhaps."""
     return getattr(X, "ndim", 0) == 1 and str(getattr(X, "dtype", "")) == "object"

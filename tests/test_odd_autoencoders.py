@@ -1,5 +1,8 @@
 """Autoencoders in odd places: far from the training rows, at odd scales, with odd parameters."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +105,20 @@ def test_errors_beyond_float32_are_infinite_without_a_warning(kind):
     large = (X * 1e30).astype(np.float32)
     model = make(kind, scaling="standard").fit(large)
     assert np.isneginf(model.score_samples(large)).any()
+
+
+def test_a_module_is_no_architecture():
+    with pytest.raises(TypeError, match=r"makes networks, got a torch\.nn\.Module"):
+        AutoencoderTransformer(architecture=torch.nn.Linear(4, 2)).fit(np.eye(4))
+
+
+def test_autograd_needs_no_import_that_an_interrupt_could_break():
+    code = (
+        "import sys, numpy as np\n"
+        "from skaernn import AutoencoderTransformer\n"
+        "X = np.random.default_rng(0).normal(size=(20, 9))\n"
+        "AutoencoderTransformer(architecture='convolutional', max_iter=1).fit(X)\n"
+        "print('sympy' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False"]

@@ -23,7 +23,7 @@ from ._activations import ACTIVATIONS
 from ._image_layers import ImagesToRows, RowsToImages, TransposedConvolution
 from ._module_network import ModuleNetwork
 from ._module_passes import KeyedDropout
-from ._modules import Side, TransposedLinear
+from ._modules import Side, TransposedLinear, with_memory
 from ._recurrent_module import OUTPUTS
 
 Shape = tuple[int, int, int]  # height, width, channels
@@ -168,7 +168,7 @@ class ConvolutionalAutoencoder(ModuleNetwork):
         for side in (encoder, decoder):
             side.to(memory_format=torch.channels_last)
             if torch.device(device).type != "meta":
-                side.to_empty(device=device)
+                with_memory(side, device)
         return encoder, decoder
 
     def _encoder(self) -> list[nn.Module]:

@@ -79,8 +79,7 @@ class ModuleNetwork(AutoencoderNetwork):
     @cached_property
     def _order(self) -> dict[str, tuple[torch.Size, tuple[int, ...]]]:
         """Shape and strides of what has a place in theta, without gaps or overlaps."""
-        dense = {name: torch.empty_like(v, device="meta") for name, v in self.carried.items()}
-        return {name: (value.shape, value.stride()) for name, value in dense.items()}
+        return {name: (v.shape, _packed_strides(v)) for name, v in self.carried.items()}
 
     def bound(self, theta: Tensor, grad: Tensor | None = None) -> AutoencoderModule:
         """The module whose parameters are views of `theta` (P,), and their `grad` of `grad`."""
@@ -139,3 +138,12 @@ def values(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers of `module`, each once, by name."""
     named = [*module.named_parameters(), *module.named_buffers()]
     return {name: value.detach() for name, value in named}
+
+
+def _packed_strides(value: Tensor) -> tuple[int, ...]:
+    """Strides of a tensor without gaps whose axes lie in memory in the order of `value`."""
+    strides, step = [1] * value.dim(), 1
+    for axis in sorted(range(value.dim()), key=lambda i: (value.stride(i), -i)):
+        strides[axis] = step
+        step *= value.shape[axis]
+    return tuple(strides)

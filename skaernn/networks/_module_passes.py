@@ -155,13 +155,19 @@ class ModulePasses(Passes):
     def backward(self) -> None:
         """From `delta` and `d_encoded` to the gradient of every parameter, overwritten."""
         self._grad.zero_()  # autograd adds, in place
-        # frozen parts of a module have no gradient to go back to
-        roots = [root for root in self._roots if root[0].requires_grad]
+        # Frozen parts of a module have no gradient to go back to. From one number: given others,
+        # torch imports sympy first, and an interrupt there would break it for good.
+        with torch.enable_grad():
+            roots = [
+                root if gradient is None else (root * gradient).sum()
+                for root, gradient in self._roots
+                if root.requires_grad
+            ]
+            total = sum(roots)
         self._roots = []  # the graph is used up
         if roots:
             trained = [p for p in self.module.parameters() if p.requires_grad]
-            outputs, gradients = zip(*roots, strict=True)
-            torch.autograd.backward(outputs, gradients, inputs=trained)
+            total.backward(inputs=trained)
 
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the rows whose content hashes are `keys` (B,).

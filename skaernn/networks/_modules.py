@@ -22,6 +22,18 @@ def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     return layer
 
 
+def with_memory(module: nn.Module, device: torch.device | str) -> nn.Module:
+    """A module made on "meta", with memory on `device`, whatever is in it.
+
+    `nn.Module.to_empty` does the same and imports sympy, which takes longer than a small fit.
+    """
+
+    def empty(t: Tensor) -> Tensor:
+        return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
+
+    return module._apply(empty)
+
+
 class TransposedLinear(nn.Module):
     """The transpose of the first outputs of a linear layer that another module holds.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ._cells import CELLS, Cell
 from ._layout import Layout
-from ._modules import linear_from
+from ._modules import linear_from, with_memory
 from ._packing import Packing
 from ._pooling import EVERY_STEP, POOLINGS, Pooling
 from ._recurrent_module import OUTPUTS, UNITS, RecurrentModule, pooling_module
@@ -175,20 +175,17 @@ class RecurrentNetwork:
     def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
         """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
         # made without memory, and then given some: nothing is drawn from the global generator
-        layers = (
-            CELLS[self.cell]
-            .torch_class(
-                self.n_inputs,
-                self.hidden_size,
-                self.n_layers,
-                batch_first=True,
-                bidirectional=self.bidirectional,
-                dtype=theta.dtype,
-                device="meta",
-                **({"nonlinearity": self.activation} if self.cell == "rnn" else {}),
-            )
-            .to_empty(device=theta.device)
+        layers = CELLS[self.cell].torch_class(
+            self.n_inputs,
+            self.hidden_size,
+            self.n_layers,
+            batch_first=True,
+            bidirectional=self.bidirectional,
+            dtype=theta.dtype,
+            device="meta",
+            **({"nonlinearity": self.activation} if self.cell == "rnn" else {}),
         )
+        with_memory(layers, theta.device)
         for weights, cell, blocks in self._torch_weights(layers, theta):
             for weight, value in zip(weights, cell.to_torch(blocks), strict=True):
                 weight.data.copy_(value)
