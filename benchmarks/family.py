@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 VARIATIONAL = "VariationalAutoencoderTransformer, same network"
 VARIATIONAL_PATH = "VariationalAutoencoderTransformer, with linear path"
-CONVOLUTIONAL = "AutoencoderTransformer, same network"
+CONVOLUTIONAL = "AutoencoderTransformer, same network, X scaled"
 CONVOLUTIONAL_PATH = "AutoencoderTransformer, with linear path"
 
 
@@ -205,7 +205,7 @@ class ConvolutionalProblem(_Problem):
     network = ConvolutionalNetwork
     contenders = {
         BASELINE: plain_loop,
-        CONVOLUTIONAL: partial(convolutional, linear_path=False, scaling=None),
+        CONVOLUTIONAL: convolutional,
         CONVOLUTIONAL_PATH: partial(convolutional, linear_path=True),
     }
     same_training = (CONVOLUTIONAL,)

@@ -39,7 +39,7 @@ ROUNDS, ROUNDS_OF_LONG, LONG = 5, 3, 1.0  # seconds
 # A ratio below this is called slower: medians of five rounds differ by some hundredths.
 BAR = 0.97
 NOTES = (
-    "Two things to know. The orthogonal start of the recurrent weights takes 15 to 40 ms a gate "
+    "Two things to know. The orthogonal start of the recurrent weights takes 7 to 15 ms a gate "
     "at 512 units, once a fit, as long as several batches of few steps. Over 500 steps the "
     "gradient of a loss of the last step fades to denormal numbers, with which processors are "
     "slow: the estimator has zeros for them, the loop only after `torch.set_flush_denormal`. "

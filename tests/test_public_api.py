@@ -271,7 +271,7 @@ def test_tour_explains_itself_and_refuses_clearly(tmp_path):
         assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("record", ["speed", "recurrent"])
+@pytest.mark.parametrize("record", ["speed", "family", "recurrent"])
 def test_readme_shows_the_table_of_the_record(record):
     path = f"benchmarks/results/{record}.json"
     command = [sys.executable, "benchmarks/table.py", "--summary", path]
