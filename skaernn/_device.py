@@ -87,25 +87,29 @@ class _ThreadLimit:
     Threads that wait for each other at every small product spin, and collapse as soon as another
     process wants the core. torch's setting is the calling thread's, and what new threads begin
     with is the last setting made: so every fit that leaves sets what stood before the first one
-    that came. A thread that first uses torch during somebody's fit begins with one.
+    that came. A thread that first uses torch during somebody's fit begins with one. Inside a fit,
+    where a callback may predict, one thread stays one.
     """
 
     def __init__(self):
         self._lock = threading.Lock()
         self._depth = 0
         self._before = 1
+        self._own = threading.local()  # how deep this thread is inside
 
     def enter(self) -> None:
         with self._lock:
             if not self._depth:
                 self._before = torch.get_num_threads()
             self._depth += 1
+            self._own.depth = getattr(self._own, "depth", 0) + 1
             torch.set_num_threads(1)
 
     def leave(self) -> None:
         with self._lock:
             self._depth -= 1
-            torch.set_num_threads(self._before)
+            self._own.depth -= 1
+            torch.set_num_threads(1 if self._own.depth else self._before)
 
 
 _limit = _ThreadLimit()

@@ -137,3 +137,13 @@ def test_gpu_models_travel_as_arrays_and_continue():
 def test_gpu_tensor_as_input_is_refused_with_advice():
     with pytest.raises(TypeError, match=r"\.cpu\(\)"):
         AutoencoderTransformer().fit(torch.tensor(IRIS, device="cuda"))
+
+
+def test_prediction_inside_a_fit_leaves_it_one_thread():
+    cpu = torch.device("cpu")
+    before = torch.get_num_threads()
+    with threads_for(0, cpu):
+        with threads_for(0, cpu):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

@@ -141,7 +141,7 @@ def test_out_of_range_for_a_variational_autoencoder(name, value):
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("poisson", r"loss='poisson' needs X non-negative, but X lies in \[-.*remove or shift"),
+        ("poisson", r"loss='poisson' needs X non-negative, but it lies in \[-.*remove or shift"),
         ("binary_cross_entropy", r"needs X in \[0, 1\].*MinMaxScaler"),
     ],
 )

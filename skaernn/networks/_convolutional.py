@@ -23,7 +23,7 @@ from ._activations import ACTIVATIONS
 from ._image_layers import ImagesToRows, RowsToImages, TransposedConvolution
 from ._module_network import ModuleNetwork
 from ._module_passes import KeyedDropout
-from ._modules import Side, TransposedLinear, with_memory
+from ._modules import FIRST_LOG_VARIANCE, Side, TransposedLinear, with_memory
 from ._recurrent_module import OUTPUTS
 
 Shape = tuple[int, int, int]  # height, width, channels
@@ -241,6 +241,8 @@ class ConvolutionalAutoencoder(ModuleNetwork):
                     parameter.data.copy_(draw)
             for parameter in () if side.path is None else side.path.parameters():
                 parameter.data.zero_()
+        if self.variational and not self.linear_path:
+            module.encoder.network[-1].bias.data[self.n_components :] = FIRST_LOG_VARIANCE
 
     def start_path(self, theta, encode, shift, decode, bias):
         """Set the affine maps x encode + shift and h decode + bias in a started `theta` (P,).

@@ -24,7 +24,7 @@ from ._activations import ACTIVATIONS
 from ._autoencoder import AutoencoderNetwork
 from ._layout import Layout
 from ._module_passes import KeyedDropout, ModulePasses
-from ._modules import AutoencoderModule, Side, TransposedLinear, linear_from
+from ._modules import FIRST_LOG_VARIANCE, AutoencoderModule, Side, TransposedLinear, linear_from
 from ._passes import DensePasses
 from ._recurrent_module import OUTPUTS
 
@@ -123,6 +123,9 @@ class DenseAutoencoder(AutoencoderNetwork):
             draw[:-1] *= math.sqrt(6.0 / (n_in + n_out))
             draw[-1] *= n_in**-0.5
             view.copy_(draw)
+        if self.variational and not self.linear_path:
+            block = self._views(theta)[f"encoder.{self.n_hidden}"]
+            block[-1, self.n_components :] = FIRST_LOG_VARIANCE
 
     def start_path(self, theta, encode, shift, decode, bias):
         """Set the affine maps x encode + shift and h decode + bias in a started `theta` (P,)."""

@@ -8,6 +8,10 @@ from torch.nn import functional
 
 LOG_VARIANCES = -30.0, 20.0  # of a posterior: beyond, their exponentials are of no use
 
+# Where log-variances start without a linear path: codes that are nearly sure, which the decoder
+# learns to read before the divergence does away with them.
+FIRST_LOG_VARIANCE = -4.0
+
 
 def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """An `nn.Linear` holding copies of `weight` (inputs, outputs) and `bias` (outputs,).
