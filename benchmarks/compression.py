@@ -1,6 +1,6 @@
 """Pictures at equal bytes: an autoencoder, PCA and JPEG.
 
-    python benchmarks/compression.py           # about a minute on one core
+    python benchmarks/compression.py           # two minutes on one core
     python benchmarks/compression.py --write   # and benchmarks/results/compression.{png,md}
 
 Wants Pillow and matplotlib.
