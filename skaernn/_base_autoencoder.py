@@ -27,10 +27,10 @@ from ._principal import SCALINGS
 from ._reconstruction import ReconstructionMixin, code_moments
 from ._reconstruction_objective import ReconstructionObjective
 from ._rows import Rows
+from ._target_losses import check_allowed
 from ._validation import (
     check_fits_dtype,
     check_memory,
-    check_range,
     check_rows,
     check_weights,
     to_tensor,
@@ -166,7 +166,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
     def _read(self, X, sample_weight=None, *, reset, suffix=""):
         X = check_rows(self, X, reset=reset, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
-        self._check_allowed(X, self.loss, f"X{suffix}")
+        check_allowed(self.loss, X, f"X{suffix}")
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 
@@ -184,11 +184,6 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
             weight=weight,
             rows=rows,
         )
-
-    def _check_allowed(self, X, loss: str, name: str = "X"):
-        """Refuse values that `loss` has no meaning for."""
-        if self._losses[loss].fixed_output:
-            check_range(X, loss, self._losses[loss].check_targets(X.min(), X.max()), name)
 
     def _largest_product(self, data, dtype, device):
         network = largest_network(self, *data.X.shape)

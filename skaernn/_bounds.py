@@ -10,7 +10,7 @@ from torch import Tensor
 from ._device import exact_inference, precise
 from ._likelihoods import Likelihood
 from ._rows import Rows
-from .networks import VariationalModule
+from .networks import VariationalModule, divergences
 
 _DRAWS = 64  # codes a row that an expectation is taken over
 _NOISE_ROWS = 1024  # from which the noise is estimated
@@ -77,7 +77,7 @@ def log_bounds(
         total = term if total is None else add(total, term)
     if importance:
         return total - math.log(len(table)) - volume
-    divergence = 0.5 * (mean.square() + log_variance.expm1() - log_variance).sum(1)
+    divergence = divergences(mean, log_variance).sum(1)
     return total / len(table) - divergence - volume
 
 

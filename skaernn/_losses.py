@@ -43,6 +43,8 @@ class Loss(ABC):
         What ``scaling="auto"`` stands for; None: targets are not to be scaled.
     of_batch : bool
         Whether it is a function of a whole batch, not a sum over rows.
+    remedy : str
+        What to do with targets that `check_targets` refuses; only losses with a fixed output do.
     """
 
     output_activation = "identity"
@@ -50,6 +52,7 @@ class Loss(ABC):
     outputs_per_target = 1
     default_scaling: str | None = "global"
     of_batch = False
+    remedy = ""
 
     @abstractmethod
     def value_and_gradient(
@@ -171,6 +174,7 @@ class BinaryCrossEntropy(ReconstructionLoss):
     fixed_output = True
     unit_power = 0
     default_scaling = None
+    remedy = "rescale it, with MinMaxScaler say"
 
     def link(self, mean, deviation=None):
         return torch.logit(mean.clamp(1e-3, 1 - 1e-3))
@@ -204,6 +208,7 @@ class Poisson(ReconstructionLoss):
     fixed_output = True
     unit_power = 0
     default_scaling = None
+    remedy = "remove or shift what is below"
 
     def link(self, mean, deviation=None):
         return mean.clamp_min(1e-6).log()

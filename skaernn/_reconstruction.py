@@ -10,6 +10,7 @@ from ._autoencoding import CODE_SAMPLE, AutoencodingMixin, explained_share, weig
 from ._chunks import in_chunks
 from ._device import exact_inference, precise
 from ._rows import Rows, make_rows
+from ._target_losses import check_allowed
 from ._validation import check_codes, check_rows, check_weights, to_tensor
 from .networks import AutoencoderModule
 
@@ -67,7 +68,7 @@ class ReconstructionMixin(AutoencodingMixin):
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        self._check_allowed(X, self._fitted_with["loss"])
+        check_allowed(self._fitted_with["loss"], X, "X")
         module, loss = self.module_, self._fitted_loss
         units = 1.0
         if module.scale is not None:  # in a type that does not overflow

@@ -124,10 +124,13 @@ def loss_named(name: str, quantile: float) -> Loss:
 
 def check_allowed(loss: str, values, name: str) -> None:
     """Refuse targets (of any shape, with `min` and `max`) that a loss has no meaning for."""
+    found = TARGET_LOSSES[loss]
+    if not found.fixed_output:  # all numbers will do
+        return
     low, high = values.min(), values.max()
-    wanted = TARGET_LOSSES[loss].check_targets(low, high)
+    wanted = found.check_targets(low, high)
     if wanted:
         raise ValueError(
             f"loss={loss!r} needs {name} to be {wanted}, but it lies in [{low:.6g}, {high:.6g}]; "
-            "choose another loss."
+            f"{found.remedy}, or choose another loss."
         )

@@ -157,16 +157,6 @@ def check_validation_inputs(early_stopping: bool, inputs: dict | None) -> dict |
     return inputs
 
 
-def check_range(X: np.ndarray, loss: str, wanted: str | None, name: str = "X") -> None:
-    """Refuse values that `loss` has no meaning for, which are to be as `wanted` says."""
-    if wanted is not None:
-        advice = "rescale it, with MinMaxScaler say" if "[" in wanted else "remove or shift them"
-        raise ValueError(
-            f"loss={loss!r} needs {name} {wanted}, but it lies in [{X.min():.6g}, {X.max():.6g}]; "
-            f"{advice}, or choose another loss."
-        )
-
-
 def to_tensor(X: np.ndarray, device: torch.device) -> torch.Tensor:
     """`X` on the device, sharing its memory on the CPU; it is never written to."""
     if any(stride < 0 or stride % X.itemsize for stride in X.strides):  # not for torch

@@ -16,6 +16,7 @@ from ._constraints import check_count
 from ._likelihoods import LIKELIHOODS, Normal
 from ._principal import LEAST_NOISE, moments
 from ._solvers import SOLVERS
+from ._target_losses import check_allowed
 from ._validation import check_rows
 from .networks import StandardNormal
 
@@ -378,7 +379,7 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if n_draws is not None:
             n_draws = check_count(n_draws, "n_importance_samples")
         X = check_rows(self, X, reset=False)
-        self._check_allowed(X, self._fitted_with["loss"])
+        check_allowed(self._fitted_with["loss"], X, "X")
         table = noise_table(self.n_components_, n_draws, self._seed)
         module, likelihood, variance = self.module_, self._fitted_loss, self._scaled_noise
         if variance is not None:

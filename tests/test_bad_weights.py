@@ -110,7 +110,7 @@ def test_validation_data_without_use():
 
 def test_cross_entropy_needs_the_unit_interval():
     model = make(loss="binary_cross_entropy")
-    words = r"needs X in \[0, 1\], but it lies in \[-2\.32503, "
+    words = r"needs X to be in \[0, 1\], but it lies in \[-2\.32503, "
     refuse(model, lambda: model.fit(X), ValueError, words)
     model.fit(X > 0)
     refuse(model, lambda: model.reconstruction_error(X), ValueError, words)

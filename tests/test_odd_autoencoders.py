@@ -56,7 +56,7 @@ def test_counts_stay_counts():
     before = model.score_samples(X)
     model.set_params(loss="squared_error")
     np.testing.assert_array_equal(model.score_samples(X), before)
-    with pytest.raises(ValueError, match="loss='poisson' needs X non-negative"):
+    with pytest.raises(ValueError, match="loss='poisson' needs X to be non-negative"):
         model.score_samples(-X)
 
 
@@ -96,7 +96,7 @@ def test_counts_too_large_to_be_squared():
 @pytest.mark.parametrize("kind", BOTH)
 def test_validation_rows_are_named(kind):
     model = make(kind, loss="poisson", early_stopping=True)
-    with pytest.raises(ValueError, match="needs X_val non-negative, but it lies in"):
+    with pytest.raises(ValueError, match="needs X_val to be non-negative, but it lies in"):
         model.fit(X, X_val=-X)
 
 

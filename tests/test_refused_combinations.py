@@ -141,8 +141,11 @@ def test_out_of_range_for_a_variational_autoencoder(name, value):
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("poisson", r"loss='poisson' needs X non-negative, but it lies in \[-.*remove or shift"),
-        ("binary_cross_entropy", r"needs X in \[0, 1\].*MinMaxScaler"),
+        (
+            "poisson",
+            r"loss='poisson' needs X to be non-negative, but it lies in \[-.*remove or shift",
+        ),
+        ("binary_cross_entropy", r"needs X to be in \[0, 1\].*MinMaxScaler"),
     ],
 )
 def test_rows_that_a_loss_has_no_meaning_for(make, loss, words):

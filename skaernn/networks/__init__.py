@@ -16,7 +16,7 @@ from ._dense import DenseAutoencoder
 from ._modules import AutoencoderModule, VariationalModule
 from ._noise import mix, normal, uniform
 from ._packing import Packing
-from ._penalties import PENALTIES, Penalty, StandardNormal
+from ._penalties import PENALTIES, Penalty, StandardNormal, divergences
 from ._pooling import POOLINGS
 from ._recurrent import RecurrentNetwork
 from ._recurrent_module import (
@@ -55,6 +55,7 @@ __all__ = [
     "Stepper",
     "VariationalModule",
     "check_image_shape",
+    "divergences",
     "mix",
     "normal",
     "uniform",

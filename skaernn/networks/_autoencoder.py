@@ -149,8 +149,8 @@ class Passes(ABC):
     d_encoded : Tensor of shape (K, B, E)
         Write the gradient of the penalty with respect to `encoded` here, if there is one.
     noise : Tensor of shape (K, B, C) or None
-        Standard normal numbers that codes of a variational network are drawn with; zero at
-        first, which is the mean.
+        What codes of a variational network are drawn with: so many deviations from the mean.
+        Zero at first.
     """
 
     x: Tensor

@@ -96,6 +96,11 @@ class Contractive(Penalty):
         raise TypeError("A function of the Jacobian, not of the code: see Passes.contract.")
 
 
+def divergences(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(m, exp(v)) || N(0, 1)), number by number (Kingma & Welling 2014, appendix B)."""
+    return mean.square().add_(log_variance.expm1()).sub_(log_variance).mul_(0.5)
+
+
 class StandardNormal(Penalty):
     """KL of the posterior N(m, exp(v)) from N(0, 1) (Kingma & Welling 2014, appendix B).
 
@@ -107,14 +112,12 @@ class StandardNormal(Penalty):
     def value_and_gradient(self, encoded, weight, strength, gradient):
         mean, raw = encoded.chunk(2, dim=-1)
         log_variance = raw.clamp(*LOG_VARIANCES)
-        excess = log_variance.expm1()
         d_mean, d_raw = gradient.chunk(2, dim=-1)
         d_mean.copy_(mean).mul_(strength)
-        torch.mul(excess, log_variance == raw, out=d_raw).mul_(0.5 * strength)
+        torch.mul(log_variance.expm1(), log_variance == raw, out=d_raw).mul_(0.5 * strength)
         if weight is not None:
             gradient.mul_(weight)
-        terms = mean.square().add_(excess).sub_(log_variance)
-        return 0.5 * strength * _weighted_sum(terms, weight)
+        return strength * _weighted_sum(divergences(mean, log_variance), weight)
 
 
 PENALTIES: dict[str, Penalty] = {
