@@ -1,13 +1,18 @@
 """scikit-learn estimators on PyTorch: autoencoders and recurrent networks."""
 
-from ._autoencoder import AutoencoderTransformer
-from ._recurrent_classifier import RNNSequenceClassifier
-from ._recurrent_regressor import RNNSequenceRegressor
-from ._sequence_autoencoder import SequenceAutoencoderTransformer
-from ._variational import VariationalAutoencoderTransformer
-from ._windows import sliding_windows
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ._estimators.autoencoder import AutoencoderTransformer
+    from ._estimators.classifier import RNNSequenceClassifier
+    from ._estimators.regressor import RNNSequenceRegressor
+    from ._estimators.sequence_autoencoder import SequenceAutoencoderTransformer
+    from ._estimators.variational import VariationalAutoencoderTransformer
+    from ._inputs.windows import sliding_windows
+
 __all__ = [
     "AutoencoderTransformer",
     "RNNSequenceClassifier",
@@ -16,3 +21,29 @@ __all__ = [
     "VariationalAutoencoderTransformer",
     "sliding_windows",
 ]
+
+# Imported when first asked for (PEP 562): most users want one of them.
+_HOMES = {
+    "AutoencoderTransformer": "._estimators.autoencoder",
+    "RNNSequenceClassifier": "._estimators.classifier",
+    "RNNSequenceRegressor": "._estimators.regressor",
+    "SequenceAutoencoderTransformer": "._estimators.sequence_autoencoder",
+    "VariationalAutoencoderTransformer": "._estimators.variational",
+    "sliding_windows": "._inputs.windows",
+    "datasets": ".datasets",
+    "networks": ".networks",
+    "testing": ".testing",
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_HOMES[name], __name__)
+    found = getattr(module, name) if name in __all__ else module
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -71,10 +71,10 @@ def main(arguments=None):
     if reason is not None:
         command.error(f"argument --device: {reason}")
 
-    from skaernn import _tour
+    from skaernn._tour import tour
 
     try:
-        _tour.run(device=options.device, picture=options.output)
+        tour.run(device=options.device, picture=options.output)
     except KeyboardInterrupt:
         command.exit(130, "\nInterrupted.\n")
 

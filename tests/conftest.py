@@ -15,6 +15,6 @@ import torch
 torch.set_warn_always(True)
 
 # Callbacks came with scikit-learn 1.9. That they are absent before is tested in test_routing.py.
-collect_ignore = ["test_callbacks.py", "test_sequence_callbacks.py"]
+collect_ignore = ["contracts/test_callbacks.py", "contracts/test_sequence_callbacks.py"]
 if find_spec("sklearn.callback"):
     collect_ignore = []

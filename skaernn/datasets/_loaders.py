@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 from sklearn.utils import Bunch
 
-from .._compat import InvalidParameterError
+from .._core.compat import InvalidParameterError
 
 _N_TRAIN = 270  # training series come first in the file
 _SUBSETS = {

@@ -5,28 +5,24 @@ how a batch goes forward and backward through preallocated buffers, and how to b
 `torch.nn.Module` from a flat vector.
 """
 
-from ._activations import ACTIVATIONS
-from ._architectures import ARCHITECTURES
-from ._autoencoder import AutoencoderNetwork, Passes
-from ._cells import CELLS
-from ._convolutional import check_image_shape
-from ._corruptions import CORRUPTIONS, Corrupter, Range
-from ._custom import CustomAutoencoder
-from ._dense import DenseAutoencoder
-from ._modules import AutoencoderModule, VariationalModule
-from ._noise import mix, normal, uniform
-from ._packing import Packing
-from ._penalties import PENALTIES, Penalty, StandardNormal, divergences
-from ._pooling import POOLINGS
-from ._recurrent import RecurrentNetwork
-from ._recurrent_module import (
-    SMALLEST_DEVIATION,
-    RecurrentModule,
-    SequenceAutoencoderModule,
-)
-from ._recurrent_passes import Bound, RecurrentPasses
-from ._sequence_autoencoder import SequenceAutoencoder
-from ._stepping import Stepper
+from .._core.noise import mix, normal, uniform
+from ._activations import ACTIVATIONS, SMALLEST_DEVIATION
+from ._sequences.autoencoder import SequenceAutoencoder
+from ._sequences.cells import CELLS
+from ._sequences.module import RecurrentModule, SequenceAutoencoderModule
+from ._sequences.network import RecurrentNetwork
+from ._sequences.packing import Packing
+from ._sequences.passes import Bound, RecurrentPasses
+from ._sequences.pooling import POOLINGS
+from ._sequences.stepper import Stepper
+from ._vectors.architectures import ARCHITECTURES
+from ._vectors.convolutional import ConvolutionalAutoencoder, check_image_shape
+from ._vectors.corruptions import CORRUPTIONS, Corrupter, Range
+from ._vectors.custom import CustomAutoencoder
+from ._vectors.dense import DenseAutoencoder
+from ._vectors.interface import AutoencoderNetwork, Passes
+from ._vectors.module import AutoencoderModule, VariationalModule
+from ._vectors.penalties import PENALTIES, Penalty, StandardNormal, divergences
 
 __all__ = [
     "ACTIVATIONS",
@@ -39,6 +35,7 @@ __all__ = [
     "AutoencoderModule",
     "AutoencoderNetwork",
     "Bound",
+    "ConvolutionalAutoencoder",
     "Corrupter",
     "CustomAutoencoder",
     "DenseAutoencoder",
@@ -60,3 +57,14 @@ __all__ = [
     "normal",
     "uniform",
 ]
+
+# Descriptions are pickled with the estimators: under this name, whatever file they move to.
+for _description in (
+    ConvolutionalAutoencoder,
+    CustomAutoencoder,
+    DenseAutoencoder,
+    RecurrentNetwork,
+    SequenceAutoencoder,
+):
+    _description.__module__ = __name__
+del _description

@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Operation = Callable[[], object]
 _aten = torch.ops.aten
@@ -96,4 +97,36 @@ ACTIVATIONS: dict[str, Activation] = {
         nn.SiLU,
         needs_input=True,
     ),
+}
+
+SMALLEST_DEVIATION = 1e-3  # of a predicted distribution, in scaled units
+
+
+class Exponential(nn.Module):
+    """exp, the inverse link of counts."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.exp()
+
+
+class MeanAndDeviation(nn.Module):
+    """Of twice as many numbers: means, and standard deviations by softplus."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        mean, raw = z.chunk(2, dim=-1)
+        return torch.cat([mean, functional.softplus(raw) + SMALLEST_DEVIATION], dim=-1)
+
+
+class Softmax(nn.Module):
+    """Probabilities of classes."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.softmax(dim=-1)
+
+
+OUTPUTS = {
+    **{name: activation.module for name, activation in ACTIVATIONS.items()},
+    "exp": Exponential,
+    "mean_and_deviation": MeanAndDeviation,
+    "softmax": Softmax,
 }

@@ -1,0 +1,68 @@
+"""Kinds of values that scikit-learn has no constraint for."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+import torch
+
+from .compat import Constraint
+from .device import DEVICE_TYPES
+
+
+def check_count(value, name: str) -> int:
+    """An argument of a method that is to be a positive int."""
+    if not isinstance(value, Integral) or value is True or value < 1:
+        raise ValueError(f"{name} must be a positive int, got {value!r}.")
+    return int(value)
+
+
+class LayerSizes(Constraint):
+    """Zero or more positive ints."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one."""
+        if isinstance(val, Integral):
+            return val >= 1
+        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) == ():
+            return False
+        return all(isinstance(width, Integral) and width >= 1 for width in val)
+
+    def __str__(self):
+        return "a tuple of ints in the range [1, inf)"
+
+
+class ImageShape(Constraint):
+    """Height and width, and perhaps the number of channels: positive ints."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one."""
+        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) not in ((2,), (3,)):
+            return False
+        return all(isinstance(size, Integral) and size >= 1 for size in val)
+
+    def __str__(self):
+        return "a tuple (height, width[, channels]) of ints in the range [1, inf)"
+
+
+class Device(Constraint):
+    """The name of a torch device, or a torch device."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one, available or not."""
+        if isinstance(val, torch.device):
+            return True
+        if not isinstance(val, str):
+            return False
+        if val == "auto":
+            return True
+        try:
+            torch.device(val)
+        except RuntimeError:
+            return False
+        return True
+
+    def __str__(self):
+        names = ", ".join(repr(name) for name in DEVICE_TYPES)
+        return f"a torch device such as 'auto', {names} or 'cuda:0'"

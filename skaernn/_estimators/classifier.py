@@ -1,0 +1,436 @@
+"""RNNSequenceClassifier: its parameters, its classes, and what the network's answers mean."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+
+from .._core.compat import StrOptions, fit_context
+from .._inference.scores import accuracy_of
+from .._inference.sequences import returned
+from .._inputs.targets import as_targets, check_labels, classes_of, indices_of
+from .._losses.targets import CrossEntropy
+from .._rows.class_weight import class_weights
+from .base import NeuralEstimator, fitting
+from .predictor_base import BaseRecurrent
+
+
+def _can_partial_fit(estimator) -> bool:
+    if estimator.class_weight == "balanced":
+        raise AttributeError(
+            "partial_fit is not available with class_weight='balanced', for it never sees all of "
+            "y at once. Pass the weights as a dict."
+        )
+    return NeuralEstimator._can_partial_fit(estimator)
+
+
+class SequenceClassificationMixin(ClassifierMixin):
+    """Prediction of classes, one a sequence or a step."""
+
+    @available_if(_can_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X, y, classes=None, sample_weight=None, *, lengths=None, initial_state=None
+    ):
+        """One more epoch, over the sequences of X, at a constant learning rate.
+
+        The first call fixes the scaling, so give it sequences that are like all.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths, initial_state
+            See `fit`.
+        classes : array-like of shape (n_classes,) or None
+            All classes there will be; to be passed at the first call.
+
+        Returns
+        -------
+        self : estimator
+        """
+        given = {"X": X, "y": y, "sample_weight": sample_weight, "lengths": lengths}
+        given |= {"initial_state": initial_state, "classes": self._check_classes(classes)}
+        with fitting(self):
+            self._fit(given, None, True)
+        return self
+
+    def _check_classes(self, classes) -> np.ndarray:
+        """All classes, at the first call of `partial_fit` and later ones."""
+        if not hasattr(self, "module_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return classes_of(classes, "classes")
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} is not the same as on the last call to partial_fit, which "
+                f"was {self.classes_!r}."
+            )
+        return self.classes_
+
+    def _read(self, *arguments, classes=None, **more):
+        if classes is not None:
+            self.classes_ = classes
+        self._classes_given = classes is not None
+        return super()._read(*arguments, **more)
+
+    def _read_targets(self, y, sequences, *, reset, name):
+        labels = check_labels(self, y, sequences, per_step=self.return_sequences, name=name)
+        if reset and not self._classes_given:
+            self.classes_ = classes_of(labels, name)
+        indices = indices_of(labels, self.classes_, name)
+        return as_targets(indices, sequences, self.return_sequences)
+
+    def _output(self):
+        return len(self.classes_), "softmax"
+
+    def _loss_on(self, answers):
+        return CrossEntropy(*class_weights(self.class_weight, self.classes_, answers))
+
+    def predict_proba(self, X, *, lengths=None, initial_state=None, return_state=False):
+        """Probabilities of the classes for the sequences of X.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+            In any of the forms that `fit` takes; sequences may have other lengths than there.
+        lengths : array-like of int of shape (n_samples,) or None
+        initial_state : array-like of shape (n_samples, state_size_) or None
+            Where the sequences of X go on from. None: zeros.
+        return_state : bool, default=False
+            Give the states at the ends of the sequences as well.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In X's dtype; with `return_sequences` (n_samples, n_steps, n_classes), zero beyond
+            the end of a sequence; for a list, (n_samples,) of arrays.
+        state : ndarray of shape (n_samples, state_size_)
+            If `return_state`.
+        """
+        return self._probabilities(X, lengths, initial_state, return_state, np.asarray)
+
+    def predict_log_proba(self, X, *, lengths=None, initial_state=None, return_state=False):
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X, lengths, initial_state, return_state
+            See `predict_proba`.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+            As `predict_proba`; with `return_sequences`, zero beyond the end of a sequence too.
+        state : ndarray of shape (n_samples, state_size_)
+            If `return_state`.
+        """
+        with np.errstate(divide="ignore"):
+            return self._probabilities(X, lengths, initial_state, return_state, np.log)
+
+    def _probabilities(self, X, lengths, initial_state, return_state, function):
+        sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
+        output = function(output)
+        if self._network.pooling is None:
+            output = sequences.answer(output, flat=False)
+        return returned([output], ended, return_state)
+
+    def predict(self, X, *, lengths=None, initial_state=None, return_state=False):
+        """The most probable class for the sequences of X.
+
+        Parameters
+        ----------
+        X, lengths, initial_state, return_state
+            See `predict_proba`.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            With `return_sequences` (n_samples, n_steps), the first class beyond the end of a
+            sequence; for a list, (n_samples,) of arrays.
+        state : ndarray of shape (n_samples, state_size_)
+            If `return_state`.
+        """
+        sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
+        answer = output.argmax(axis=1)
+        if self._network.pooling is None:
+            answer = sequences.answer(answer[:, None], flat=True)
+        if answer.dtype == object:
+            answer[:] = [self.classes_[part] for part in answer]
+        else:
+            answer = self.classes_[answer]
+        return returned([answer], ended, return_state)
+
+    def score(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
+        """Share of right predictions.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths, initial_state
+            See `fit`.
+
+        Returns
+        -------
+        score : float
+            With `return_sequences`, over all valid steps together.
+        """
+        sequences, output, _ = self._run_on(X, lengths, initial_state)
+        return accuracy_of(self, sequences, output, y, sample_weight)
+
+
+class RNNSequenceClassifier(SequenceClassificationMixin, BaseRecurrent):
+    r"""Classification of sequences by a recurrent network.
+
+    A state h follows the steps x of a sequence, and an output o is read from both:
+
+    .. math:: h_t = f_h(W_{hh} h_{t-1} + W_{xh} x_t + b_h) \qquad
+        o_t = f_o(W_{ho} h_t + W_{xo} x_t + b_o)
+
+    once for the sequence, or with `return_sequences` at every step. "lstm" and "gru" put gates
+    into the first equation. f_o is softmax, the loss minus the log of the probability of the
+    class. Inputs are standardised on the way in.
+
+    To tune first: `hidden_size`, `learning_rate` (1e-3 to 3e-2), `max_iter`, then `cell`,
+    `bidirectional` and `pooling`; `dropout` or `early_stopping` for fewer than a few hundred
+    sequences.
+
+    Parameters
+    ----------
+    cell : str, default="lstm"
+        - "rnn": the plain recurrent layer (Elman 1990) [1]_, with `activation`
+        - "lstm": long short-term memory (Hochreiter & Schmidhuber 1997) [2]_
+        - "gru": gated recurrent unit (Cho et al. 2014) [3]_
+    hidden_size : int, default=32
+        Units of a layer, of one direction.
+    n_layers : int, default=1
+        Layers, each of which reads the outputs of the one before.
+    bidirectional : bool, default=False
+        Read the sequence from both ends. There is no state then.
+    activation : {"tanh", "relu"}, default="tanh"
+        f_h of the plain cell "rnn".
+    return_sequences : bool, default=False
+        Predict a value for each step, not one for the sequence.
+    pooling : str, default="last"
+        What the output layer reads of a sequence:
+
+        - "last": the last step; of the direction that reads backwards, the first
+        - "mean": the mean over steps
+        - "max": the largest value over steps, unit by unit
+        - "attention": the mean weighted by softmax(h_t q), with q learnt [8]_
+    input_skip : bool, default=True
+        Whether the output layer reads x_t as well: the term W_xo x_t. Pooled as h_t is.
+    n_channels : int, default=1
+        What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
+        the other.
+    scaling : {"standard"} or None, default="standard"
+        "standard": each channel, over sequences and steps, to mean 0 and variance 1.
+        None: as is.
+    dropout : float, default=0.0
+        Probability, in [0, 1), of dropping, while training, a number that a layer or the output
+        layer reads of the layer before it.
+    max_grad_norm : float or None, default=1.0
+        The gradient of a step is shortened to this norm: the remedy for gradients that explode
+        over many steps (Pascanu et al. 2013) [4]_. Not for "lbfgs".
+    class_weight : dict, "balanced" or None, default=None
+        What an answer of each class counts: by class, or inversely to how often it is there.
+        Multiplied with `sample_weight`.
+    solver : {"adam", "sgd", "lbfgs"}, default="adam"
+        - "adam": Kingma & Ba (2015) [7]_
+        - "sgd": stochastic gradient descent with `momentum`
+        - "lbfgs": L-BFGS with a line search, on all sequences at once; not with `dropout` or
+          `early_stopping`
+    learning_rate : float, default=1e-2
+        Step size of "adam" and "sgd".
+    schedule : {"cosine", "constant"}, default="cosine"
+        How the step size goes over `max_iter` epochs: to zero along half a cosine, or not at all.
+    momentum : float, default=0.9
+        Of "sgd".
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
+        sequences, as in `MLPRegressor`. It spares biases.
+    batch_size : int or "auto", default="auto"
+        Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
+    max_iter : int, default=200
+        Epochs. A cosine schedule without early stopping runs them all.
+    tol : float, default=1e-4
+        Improvement of the loss, relative to it, that counts as one: for a constant schedule,
+        "lbfgs" and early stopping; a cosine schedule alone does not look at it. 0 never stops.
+    n_iter_no_change : int, default=10
+        Epochs without such an improvement that end a constant schedule, "lbfgs" and early
+        stopping.
+    early_stopping : bool, default=False
+        Set sequences aside, stop when they are predicted no better, keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of the sequences, by weight, to set aside. They are chosen by their content, so
+        that equal ones stay on one side.
+    shuffle : bool, default=True
+        Draw new batches every epoch.
+    warm_start : bool, default=False
+        Continue from the last fit's weights and scaling.
+    random_state : int, RandomState instance or None, default=None
+        Start, batches and dropout. The same int gives the same bits on the same device.
+    device : str or torch.device, default="cpu"
+        "auto" is CUDA where there is one. Any name torch knows.
+    dtype : {"float32", "float64"} or None, default=None
+        What to compute in; None is X's own type. Answers are in X's type.
+    verbose : bool or int, default=False
+        Print the loss after each epoch.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The fitted network, in eval mode, in the units of X and y: ``module_(X, lengths)``. Its
+        ``layers`` are an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
+    state_size_ : int
+        Width of a state: ``hidden_size`` for each layer (twice that for "lstm"), then the sums
+        of the pooling, if it has any.
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted; one that only sequences of weight 0 have is one of them.
+    n_outputs_ : int
+        1: the class of a sequence, or of a step.
+    n_iter_ : int
+        Epochs run.
+    loss_, best_loss_ : float
+        Last and lowest entry of `loss_curve_`; the second is None with early stopping.
+    loss_curve_ : list of float
+        Training loss of each epoch, in scaled units, penalty included, while it ran.
+    validation_scores_ : list of float or None
+        Minus the validation loss after each epoch of early stopping.
+    best_validation_score_ : float or None
+        The best of them, or the score of the start, if no epoch beat that.
+    t_ : int
+        Sequences seen.
+    n_features_in_ : int
+        Columns of a 2-D X, else channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, or of the channels of a list of frames, if all are strings.
+    device_ : torch.device
+        Where the module is.
+
+    See Also
+    --------
+    RNNSequenceRegressor : The same for numbers.
+
+    Notes
+    -----
+    Gradients that vanish or explode over many steps are what makes recurrent networks hard to
+    train. Recurrent weights start orthogonal (Saxe et al. 2014) [5]_, so that a signal keeps its
+    length from step to step; the forget gates of "lstm" start with bias 1 (Gers et al. 2000;
+    Jozefowicz et al. 2015) [6]_, so that it remembers before it has learnt to; the gradient is
+    clipped to `max_grad_norm`. Input weights start after Glorot & Bengio (2010), the output layer
+    at zero: training begins at the mean of the targets, or at the shares of the classes.
+
+    The answer to a sequence does not depend on padding, on the sequences beside it, or on whether
+    it came in one piece: of a 3-D X, ``predict(X[:, :t], return_state=True)`` and then
+    ``predict(X[:, t:], initial_state=state)`` give the bits of ``predict(X)``. States are in
+    network units; a state of zeros is a beginning.
+
+    Mark the ends of sequences in `X` itself where you can: a list, or NaN in all channels of the
+    steps beyond. These forms go through `cross_val_score`, `GridSearchCV` and their scorers.
+    `lengths` does not: without metadata routing they pass it to `fit` alone and score on the
+    padding (a warning says so where it can be seen); with it, named scorers still call `predict`
+    without it.
+
+    A fit of at most 10 000 sequences, or of one batch, depends on their weighted set alone:
+    weight k is the sequence k times, weight 0 the sequence removed, and with one batch the order
+    does not matter.
+
+    References
+    ----------
+    .. [1] J. L. Elman: Finding structure in time. Cognitive Science 14, 1990.
+    .. [2] S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
+    .. [3] K. Cho et al.: Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation. EMNLP 2014.
+    .. [4] R. Pascanu, T. Mikolov, Y. Bengio: On the difficulty of training recurrent neural
+       networks. ICML 2013.
+    .. [5] A. M. Saxe, J. L. McClelland, S. Ganguli: Exact solutions to the nonlinear dynamics of
+       learning in deep linear neural networks. ICLR 2014.
+    .. [6] F. A. Gers, J. Schmidhuber, F. Cummins: Learning to forget. Neural Computation 12,
+       2000. R. Jozefowicz, W. Zaremba, I. Sutskever: An empirical exploration of recurrent
+       network architectures. ICML 2015.
+    .. [7] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015.
+    .. [8] C. Raffel, D. P. W. Ellis: Feed-forward networks with attention can solve some
+       long-term memory problems. ICLR workshop, 2016.
+
+    Examples
+    --------
+    >>> from skaernn import RNNSequenceClassifier
+    >>> from skaernn.datasets import load_japanese_vowels
+    >>> X, y = load_japanese_vowels(return_X_y=True)
+    >>> model = RNNSequenceClassifier("gru", 16, max_iter=10, random_state=0).fit(X, y)
+    >>> X[0].shape, X[1].shape, len(X)
+    ((20, 12), (26, 12), 270)
+    >>> model.predict_proba(X).shape
+    (270, 9)
+    """
+
+    __module__ = "skaernn"  # public names: pickles outlive a move of this file
+
+    _parameter_constraints: dict = {
+        **BaseRecurrent._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        cell="lstm",
+        hidden_size=32,
+        *,
+        n_layers=1,
+        bidirectional=False,
+        activation="tanh",
+        return_sequences=False,
+        pooling="last",
+        input_skip=True,
+        n_channels=1,
+        scaling="standard",
+        dropout=0.0,
+        max_grad_norm=1.0,
+        class_weight=None,
+        solver="adam",
+        learning_rate=0.01,
+        schedule="cosine",
+        momentum=0.9,
+        alpha=0.0,
+        batch_size="auto",
+        max_iter=200,
+        tol=0.0001,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        shuffle=True,
+        warm_start=False,
+        random_state=None,
+        device="cpu",
+        dtype=None,
+        verbose=False,
+    ):
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.activation = activation
+        self.return_sequences = return_sequences
+        self.pooling = pooling
+        self.input_skip = input_skip
+        self.n_channels = n_channels
+        self.scaling = scaling
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.class_weight = class_weight
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.verbose = verbose

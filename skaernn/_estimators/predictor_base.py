@@ -1,0 +1,239 @@
+"""The base of the recurrent estimators: how they are fitted, and how they run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from .._core.compat import StrOptions, fit_context
+from .._core.device import numpy_dtype, precise
+from .._inference.sequences import run_network
+from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
+from .._inputs.sequences import Sequences
+from .._inputs.states import check_state
+from .._inputs.targets import Targets
+from .._rows.content import JointContent, MatrixContent
+from ..networks import POOLINGS, RecurrentNetwork
+from .base import NeuralEstimator, TrainingInput, fitting
+from .sequence_base import RECURRENT_CONSTRAINTS, RecurrentFittingMixin
+
+
+class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
+    """Recurrent networks on sequences; a subclass says what they predict."""
+
+    _parameter_constraints: dict = {
+        **NeuralEstimator._parameter_constraints,
+        **RECURRENT_CONSTRAINTS,
+        "return_sequences": ["boolean"],
+        "pooling": [StrOptions(set(POOLINGS))],
+        "input_skip": ["boolean"],
+    }
+    _architecture = (
+        "cell",
+        "hidden_size",
+        "n_layers",
+        "bidirectional",
+        "activation",
+        "return_sequences",
+        "pooling",
+        "input_skip",
+        "scaling",
+        "dtype",
+    )
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        lengths=None,
+        initial_state=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        lengths_val=None,
+        initial_state_val=None,
+    ):
+        """Learn to predict y from the sequences of X.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+            Sequences, in one of these forms:
+
+            - (n_samples, n_steps, n_channels)
+            - (n_samples, n_steps * n_channels): see the parameter `n_channels`
+            - a list of (n_steps_i, n_channels), of unequal lengths
+            - (n_samples, n_steps, n_channels) with `lengths`, or with NaN in all channels from
+              the end of a sequence on
+        y : array-like
+            Targets: (n_samples,) or (n_samples, n_outputs); with `return_sequences`
+            (n_samples, n_steps), (n_samples, n_steps, n_outputs) or a list like X.
+        sample_weight : array-like of shape (n_samples,), scalar or None
+            A sequence of weight k counts as k of them, one of weight 0 is not there.
+        lengths : array-like of int of shape (n_samples,) or None
+            How many steps of each sequence are there; what lies beyond is not read.
+        initial_state : array-like of shape (n_samples, state_size_) or None
+            What the network begins with, from ``predict(..., return_state=True)``. None: zeros.
+        X_val, y_val, sample_weight_val, lengths_val, initial_state_val : None or as above
+            Sequences for early stopping, where a random share of X would not do: of later
+            times, say, or of other groups.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If X, y, what goes with them or a combination of parameters is of no use; the message
+            says what to do. Nothing changes then.
+        MemoryError
+            If the network cannot fit into memory.
+        """
+        given = {
+            "X": X,
+            "y": y,
+            "sample_weight": sample_weight,
+            "lengths": lengths,
+            "initial_state": initial_state,
+        }
+        held_out = {
+            "X": X_val,
+            "y": y_val,
+            "sample_weight": sample_weight_val,
+            "lengths": lengths_val,
+            "initial_state": initial_state_val,
+        }
+        with fitting(self):
+            self._fit(given, held_out)
+        return self
+
+    @available_if(NeuralEstimator._can_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
+        """One more epoch, over the sequences of X, at a constant learning rate.
+
+        The first call fixes the scaling, so give it sequences that are like all.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths, initial_state
+            See `fit`.
+
+        Returns
+        -------
+        self : estimator
+        """
+        with fitting(self):
+            given = {"X": X, "y": y, "sample_weight": sample_weight}
+            self._fit({**given, "lengths": lengths, "initial_state": initial_state}, None, True)
+        return self
+
+    @abstractmethod
+    def _read_targets(self, y, sequences: Sequences, *, reset: bool, name: str) -> Targets:
+        """Check y."""
+
+    def _told_of(self, targets: Targets) -> dict:
+        """Targets that may be too large for training, by name."""
+        return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
+
+    @abstractmethod
+    def _output(self) -> tuple[int, str]:
+        """Width and activation of the network's output, once y has been read."""
+
+    def _check_combinations(self):
+        if self.return_sequences and self.pooling != "last":
+            raise ValueError(
+                f"pooling={self.pooling!r} makes one vector of a sequence, and "
+                "return_sequences=True wants an output for each step. Leave pooling at 'last', "
+                "or set return_sequences=False."
+            )
+
+    def _network_for(self, n_channels: int) -> RecurrentNetwork:
+        n_outputs, output_activation = self._output()
+        return RecurrentNetwork(
+            n_inputs=n_channels,
+            hidden_size=int(self.hidden_size),
+            n_outputs=n_outputs,
+            cell=self.cell,
+            n_layers=int(self.n_layers),
+            bidirectional=bool(self.bidirectional),
+            activation=self.activation,
+            pooling=None if self.return_sequences else self.pooling,
+            input_skip=bool(self.input_skip),
+            output_activation=output_activation,
+            dropout=float(self.dropout),
+        )
+
+    def _read(
+        self, X, y, sample_weight=None, lengths=None, initial_state=None, *, reset, suffix=""
+    ):
+        sequences = self._read_sequences(X, lengths, reset=reset, suffix=suffix)
+        targets = self._read_targets(y, sequences, reset=reset, name=f"y{suffix}")
+        if sequences.steps.dtype == np.float32 or self.dtype == "float32":
+            check_fits_dtype(targets.values, torch.float32, f"y{suffix}")
+        weight = check_weights(sample_weight, sequences)
+        state = None
+        if initial_state is not None:
+            network = self._network_for(sequences.n_channels)
+            dtype = np.dtype(self.dtype or sequences.steps.dtype)
+            state = check_state(initial_state, sequences, network, dtype, suffix)
+        parts = [sequences.content, targets.content(sequences)]
+        metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
+        metadata = {name: value for name, value in metadata.items() if value is not None}
+        if reset:
+            self._flat = targets.flat
+
+        def rows(selections, device, dtype):
+            values = targets.values
+            if values.dtype == np.float64 and precise(device) == torch.float32:
+                values = values.astype(np.float32)
+            began = None if state is None else to_tensor(state, device).to(dtype)
+            how = {"per_step": targets.per_step, "state": began}
+            return self._rows_of(
+                sequences, selections, device, dtype, values, targets.starts, **how
+            )
+
+        return TrainingInput(
+            X=X,
+            y=y,
+            metadata=metadata or None,
+            dtype=sequences.steps.dtype,
+            numbers=lambda: {"X": sequences.valid(), **self._told_of(targets)},
+            content=JointContent(
+                tuple(parts if state is None else [*parts, MatrixContent(state)])
+            ),
+            weight=weight,
+            rows=rows,
+        )
+
+    def _attributes(self, objective, state):
+        network = objective.network
+        return {
+            **self._training_attributes(objective, state),
+            "module_": objective.module(state.theta[0]),
+            "n_outputs_": objective.rows.targets.X.shape[1],
+            "state_size_": sum(network.state_widths),
+            "_network": network,
+        }
+
+    def _run_on(self, X, lengths, initial_state, return_state=False):
+        """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
+        check_is_fitted(self)
+        if return_state and self._network.bidirectional:
+            raise ValueError(
+                f"{type(self).__name__} has no state to give with bidirectional=True: one "
+                "direction begins at the end of a sequence."
+            )
+        sequences = self._sequences_to_run(X, lengths)
+        dtype = numpy_dtype(self.module_.dtype)
+        state = check_state(initial_state, sequences, self._network, dtype)
+        output, ended = run_network(self._network, self.module_, sequences, state, self.device_)
+        return sequences, output, ended

@@ -1,0 +1,428 @@
+"""RNNSequenceRegressor: its parameters, its targets, and what the network's answers mean."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .._core.compat import Interval, StrOptions
+from .._core.constraints import check_count
+from .._inference.forecast import check_feeds_back, forecast
+from .._inference.scores import r2_of
+from .._inference.sequences import returned
+from .._inputs.targets import check_numbers
+from .._losses.targets import TARGET_LOSSES, check_allowed, loss_named
+from ..networks import ACTIVATIONS
+from .predictor_base import BaseRecurrent
+
+
+class SequenceRegressionMixin(RegressorMixin):
+    """Prediction of numbers, one or several a sequence or a step."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        loss = TARGET_LOSSES[self.loss]
+        own = loss.fixed_output and loss.output_activation
+        if own and self.output_activation not in ("identity", own):
+            raise ValueError(
+                f"loss={self.loss!r} has an output activation of its own; leave "
+                f"output_activation at 'identity', got {self.output_activation!r}."
+            )
+
+    def _read_targets(self, y, sequences, *, reset, name):
+        targets = check_numbers(self, y, sequences, per_step=self.return_sequences, name=name)
+        values = targets.values
+        check_allowed(self.loss, values, name)
+        if reset:
+            self.n_outputs_ = values.shape[1]
+        elif values.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"{name} has {values.shape[1]} outputs, but {type(self).__name__} was fitted with "
+                f"{self.n_outputs_}."
+            )
+        return targets
+
+    def _output(self):
+        loss = TARGET_LOSSES[self.loss]
+        activation = loss.output_activation if loss.fixed_output else self.output_activation
+        return self.n_outputs_ * loss.outputs_per_target, activation
+
+    def _loss_on(self, answers):
+        return loss_named(self.loss, float(self.quantile))
+
+    def predict(
+        self, X, *, lengths=None, initial_state=None, return_state=False, return_std=False
+    ):
+        """Predictions for the sequences of X.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+            In any of the forms that `fit` takes; sequences may have other lengths than there.
+        lengths : array-like of int of shape (n_samples,) or None
+        initial_state : array-like of shape (n_samples, state_size_) or None
+            Where the sequences of X go on from. None: zeros.
+        return_state : bool, default=False
+            Give the states at the ends of the sequences as well.
+        return_std : bool, default=False
+            Give standard deviations as well, for ``loss="gaussian"``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In X's dtype, as y was; a sequence's prediction does not depend on the sequences
+            beside it. With `return_sequences` (n_samples, n_steps) or (n_samples, n_steps,
+            n_outputs), zero beyond the end of a sequence; for a list, (n_samples,) of arrays.
+        std : ndarray of y's shape
+            If `return_std`.
+        state : ndarray of shape (n_samples, state_size_)
+            If `return_state`.
+        """
+        check_is_fitted(self)
+        if return_std and self._network.output_activation != "mean_and_deviation":
+            raise ValueError(
+                "return_std=True needs a fit with loss='gaussian', which predicts standard "
+                f"deviations; this one was with {self._fitted_with['loss']!r}."
+            )
+        sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
+        k = self.n_outputs_
+        columns = [output[:, :k], output[:, k:]] if return_std else [output[:, :k]]
+        answers = [self._answer(sequences, values) for values in columns]
+        return returned(answers, ended, return_state)
+
+    def _answer(self, sequences, values: np.ndarray) -> np.ndarray:
+        if self._network.pooling is None:
+            return sequences.answer(values, self._flat)
+        return values[:, 0] if self._flat else values
+
+    def forecast(self, X, n_steps, *, lengths=None, initial_state=None):
+        """What follows the sequences of X: predictions, fed back as inputs.
+
+        For targets that are the next inputs: the next step, or the next few one after the other,
+        as `sliding_windows` gives them; with `return_sequences`, the next input at each step.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+        n_steps : int
+            How far to go.
+        lengths, initial_state
+            See `predict`.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n_steps, n_channels)
+        """
+        n_steps = check_count(n_steps, "n_steps")
+        sequences, output, ended = self._run_on(X, lengths, initial_state)
+        check_feeds_back(self)
+        output = output[:, : self.n_outputs_]
+        return forecast(self, sequences, output, ended, n_steps)
+
+    def score(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
+        """Coefficient of determination R^2 of the predictions.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths, initial_state
+            See `fit`.
+
+        Returns
+        -------
+        score : float
+            The mean over outputs, as `r2_score` has it; with `return_sequences`, over all valid
+            steps together.
+        """
+        sequences, output, _ = self._run_on(X, lengths, initial_state)
+        return r2_of(self, sequences, output[:, : self.n_outputs_], y, sample_weight)
+
+
+class RNNSequenceRegressor(SequenceRegressionMixin, BaseRecurrent):
+    r"""Regression of sequences by a recurrent network.
+
+    A state h follows the steps x of a sequence, and an output o is read from both:
+
+    .. math:: h_t = f_h(W_{hh} h_{t-1} + W_{xh} x_t + b_h) \qquad
+        o_t = f_o(W_{ho} h_t + W_{xo} x_t + b_o)
+
+    once for the sequence, or with `return_sequences` at every step. "lstm" and "gru" put gates
+    into the first equation. Inputs and targets are standardised on the way in, and predictions
+    are in the units of y.
+
+    To tune first: `hidden_size`, `learning_rate` (1e-3 to 3e-2), `max_iter`, then `cell`;
+    `dropout`, `alpha` or `early_stopping` for fewer than a few hundred sequences.
+
+    Parameters
+    ----------
+    cell : str, default="lstm"
+        - "rnn": the plain recurrent layer (Elman 1990) [1]_, with `activation`
+        - "lstm": long short-term memory (Hochreiter & Schmidhuber 1997) [2]_
+        - "gru": gated recurrent unit (Cho et al. 2014) [3]_
+    hidden_size : int, default=32
+        Units of a layer, of one direction.
+    n_layers : int, default=1
+        Layers, each of which reads the outputs of the one before.
+    bidirectional : bool, default=False
+        Read the sequence from both ends. There is no state then.
+    activation : {"tanh", "relu"}, default="tanh"
+        f_h of the plain cell "rnn".
+    return_sequences : bool, default=False
+        Predict a value for each step, not one for the sequence.
+    pooling : str, default="last"
+        What the output layer reads of a sequence:
+
+        - "last": the last step; of the direction that reads backwards, the first
+        - "mean": the mean over steps
+        - "max": the largest value over steps, unit by unit
+        - "attention": the mean weighted by softmax(h_t q), with q learnt [8]_
+    input_skip : bool, default=True
+        Whether the output layer reads x_t as well: the term W_xo x_t. Pooled as h_t is.
+    output_activation : str, default="identity"
+        f_o, one of "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus",
+        "gelu", "silu". Anything but "identity" leaves y unscaled. The losses "poisson",
+        "binary_cross_entropy" and "gaussian" have an activation of their own and want
+        "identity" here.
+    n_channels : int, default=1
+        What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
+        the other.
+    scaling : {"standard"} or None, default="standard"
+        "standard": each channel, over sequences and steps, to mean 0 and variance 1;
+        each column of y as well, where loss and `output_activation` allow it.
+        None: as is.
+    dropout : float, default=0.0
+        Probability, in [0, 1), of dropping, while training, a number that a layer or the output
+        layer reads of the layer before it.
+    max_grad_norm : float or None, default=1.0
+        The gradient of a step is shortened to this norm: the remedy for gradients that explode
+        over many steps (Pascanu et al. 2013) [4]_. Not for "lbfgs".
+    loss : str, default="squared_error"
+        - "squared_error": half the squared difference
+        - "absolute_error": the absolute difference; predicts medians
+        - "huber": squared below one scaled unit, absolute above
+        - "poisson": for counts; predicts their mean, by an exponential
+        - "quantile": the pinball loss; predicts the quantile `quantile`
+        - "binary_cross_entropy": for y in [0, 1]; predicts probabilities
+        - "gaussian": minus the log of a normal density; predicts its mean and, on request, its
+          standard deviation (Nix & Weigend 1994)
+
+        Summed over outputs, averaged over sequences or, with `return_sequences`, over steps,
+        each of which counts the same.
+    quantile : float, default=0.5
+        Of the loss of that name, in (0, 1).
+    solver : {"adam", "sgd", "lbfgs"}, default="adam"
+        - "adam": Kingma & Ba (2015) [7]_
+        - "sgd": stochastic gradient descent with `momentum`
+        - "lbfgs": L-BFGS with a line search, on all sequences at once; not with `dropout` or
+          `early_stopping`
+    learning_rate : float, default=1e-2
+        Step size of "adam" and "sgd".
+    schedule : {"cosine", "constant"}, default="cosine"
+        How the step size goes over `max_iter` epochs: to zero along half a cosine, or not at all.
+    momentum : float, default=0.9
+        Of "sgd".
+    alpha : float, default=0.0
+        Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
+        sequences, as in `MLPRegressor`. It spares biases.
+    batch_size : int or "auto", default="auto"
+        Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
+    max_iter : int, default=200
+        Epochs. A cosine schedule without early stopping runs them all.
+    tol : float, default=1e-4
+        Improvement of the loss, relative to it, that counts as one: for a constant schedule,
+        "lbfgs" and early stopping; a cosine schedule alone does not look at it. 0 never stops.
+    n_iter_no_change : int, default=10
+        Epochs without such an improvement that end a constant schedule, "lbfgs" and early
+        stopping.
+    early_stopping : bool, default=False
+        Set sequences aside, stop when they are predicted no better, keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of the sequences, by weight, to set aside. They are chosen by their content, so
+        that equal ones stay on one side.
+    shuffle : bool, default=True
+        Draw new batches every epoch.
+    warm_start : bool, default=False
+        Continue from the last fit's weights and scaling.
+    random_state : int, RandomState instance or None, default=None
+        Start, batches and dropout. The same int gives the same bits on the same device.
+    device : str or torch.device, default="cpu"
+        "auto" is CUDA where there is one. Any name torch knows.
+    dtype : {"float32", "float64"} or None, default=None
+        What to compute in; None is X's own type. Answers are in X's type.
+    verbose : bool or int, default=False
+        Print the loss after each epoch.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The fitted network, in eval mode, in the units of X and y: ``module_(X, lengths)``. Its
+        ``layers`` are an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
+    state_size_ : int
+        Width of a state: ``hidden_size`` for each layer (twice that for "lstm"), then the sums
+        of the pooling, if it has any.
+    n_outputs_ : int
+        Targets of a sequence, or of a step.
+    n_iter_ : int
+        Epochs run.
+    loss_, best_loss_ : float
+        Last and lowest entry of `loss_curve_`; the second is None with early stopping.
+    loss_curve_ : list of float
+        Training loss of each epoch, in scaled units, penalty included, while it ran.
+    validation_scores_ : list of float or None
+        Minus the validation loss after each epoch of early stopping.
+    best_validation_score_ : float or None
+        The best of them, or the score of the start, if no epoch beat that.
+    t_ : int
+        Sequences seen.
+    n_features_in_ : int
+        Columns of a 2-D X, else channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, or of the channels of a list of frames, if all are strings.
+    device_ : torch.device
+        Where the module is.
+
+    See Also
+    --------
+    RNNSequenceClassifier : The same for classes.
+    sliding_windows : X and y from one long series.
+
+    Notes
+    -----
+    Gradients that vanish or explode over many steps are what makes recurrent networks hard to
+    train. Recurrent weights start orthogonal (Saxe et al. 2014) [5]_, so that a signal keeps its
+    length from step to step; the forget gates of "lstm" start with bias 1 (Gers et al. 2000;
+    Jozefowicz et al. 2015) [6]_, so that it remembers before it has learnt to; the gradient is
+    clipped to `max_grad_norm`. Input weights start after Glorot & Bengio (2010), the output layer
+    at zero: training begins at the mean of the targets, or at the shares of the classes.
+
+    The answer to a sequence does not depend on padding, on the sequences beside it, or on whether
+    it came in one piece: of a 3-D X, ``predict(X[:, :t], return_state=True)`` and then
+    ``predict(X[:, t:], initial_state=state)`` give the bits of ``predict(X)``. States are in
+    network units; a state of zeros is a beginning.
+
+    Mark the ends of sequences in `X` itself where you can: a list, or NaN in all channels of the
+    steps beyond. These forms go through `cross_val_score`, `GridSearchCV` and their scorers.
+    `lengths` does not: without metadata routing they pass it to `fit` alone and score on the
+    padding (a warning says so where it can be seen); with it, named scorers still call `predict`
+    without it. Named scorers compare arrays of one number a row, or of several: for an answer a
+    step (`return_sequences`) leave `scoring` out, which is then the estimator's own `score`.
+
+    A fit of at most 10 000 sequences, or of one batch, depends on their weighted set alone:
+    weight k is the sequence k times, weight 0 the sequence removed, and with one batch the order
+    does not matter.
+
+    References
+    ----------
+    .. [1] J. L. Elman: Finding structure in time. Cognitive Science 14, 1990.
+    .. [2] S. Hochreiter, J. Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
+    .. [3] K. Cho et al.: Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation. EMNLP 2014.
+    .. [4] R. Pascanu, T. Mikolov, Y. Bengio: On the difficulty of training recurrent neural
+       networks. ICML 2013.
+    .. [5] A. M. Saxe, J. L. McClelland, S. Ganguli: Exact solutions to the nonlinear dynamics of
+       learning in deep linear neural networks. ICLR 2014.
+    .. [6] F. A. Gers, J. Schmidhuber, F. Cummins: Learning to forget. Neural Computation 12,
+       2000. R. Jozefowicz, W. Zaremba, I. Sutskever: An empirical exploration of recurrent
+       network architectures. ICML 2015.
+    .. [7] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015.
+    .. [8] C. Raffel, D. P. W. Ellis: Feed-forward networks with attention can solve some
+       long-term memory problems. ICLR workshop, 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skaernn import RNNSequenceRegressor, sliding_windows
+    >>> series = np.sin(np.arange(300) / 5)
+    >>> X, y = sliding_windows(series, window=20)
+    >>> model = RNNSequenceRegressor("gru", 8, max_iter=80, random_state=0).fit(X[:200], y[:200])
+    >>> bool(model.score(X[200:], y[200:]) > 0.95)
+    True
+    >>> model.forecast(X[-1:], n_steps=5).shape
+    (1, 5, 1)
+    """
+
+    __module__ = "skaernn"  # public names: pickles outlive a move of this file
+
+    _parameter_constraints: dict = {
+        **BaseRecurrent._parameter_constraints,
+        "output_activation": [StrOptions(set(ACTIVATIONS))],
+        "loss": [StrOptions(set(TARGET_LOSSES))],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+    _architecture = (*BaseRecurrent._architecture, "output_activation", "loss")
+
+    def __init__(
+        self,
+        cell="lstm",
+        hidden_size=32,
+        *,
+        n_layers=1,
+        bidirectional=False,
+        activation="tanh",
+        return_sequences=False,
+        pooling="last",
+        input_skip=True,
+        output_activation="identity",
+        n_channels=1,
+        scaling="standard",
+        dropout=0.0,
+        max_grad_norm=1.0,
+        loss="squared_error",
+        quantile=0.5,
+        solver="adam",
+        learning_rate=0.01,
+        schedule="cosine",
+        momentum=0.9,
+        alpha=0.0,
+        batch_size="auto",
+        max_iter=200,
+        tol=0.0001,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        shuffle=True,
+        warm_start=False,
+        random_state=None,
+        device="cpu",
+        dtype=None,
+        verbose=False,
+    ):
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.activation = activation
+        self.return_sequences = return_sequences
+        self.pooling = pooling
+        self.input_skip = input_skip
+        self.output_activation = output_activation
+        self.n_channels = n_channels
+        self.scaling = scaling
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.loss = loss
+        self.quantile = quantile
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.dtype = dtype
+        self.verbose = verbose

@@ -1,0 +1,157 @@
+"""What a fitted autoencoder does with rows and codes."""
+
+from __future__ import annotations
+
+from sklearn.utils.validation import check_is_fitted
+
+from .._core.device import precise
+from .._inference.chunks import in_chunks
+from .._inference.scores import explained_variance
+from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
+from .._losses.targets import check_allowed
+from .._rows.vectors import make_rows
+from .codes import AutoencodingMixin
+
+
+class ReconstructionMixin(AutoencodingMixin):
+    """Methods of a fitted autoencoder: there, back, how well, and new rows."""
+
+    def transform(self, X):
+        """Codes of the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components_)
+            In X's dtype. A row's code does not depend on the rows beside it.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        return in_chunks(self.module_.encode, X, self.n_components_, self.device_)
+
+    def inverse_transform(self, X):
+        """Rows that codes stand for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Codes, from `transform` or from anywhere between.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features_in_)
+            In the units of the X that was fitted.
+        """
+        check_is_fitted(self)
+        codes = check_codes(self, X)
+        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+
+    def reconstruction_error(self, X):
+        """How far each row is from its reconstruction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        errors : ndarray of shape (n_samples,)
+            Mean over the features of the squared difference (of the absolute one, of Huber's, of
+            the cross-entropy or of the Poisson deviance, if that is `loss`). In X's units, squared
+            for squared error and Huber's, whose threshold is one scaled unit; in nats for the
+            cross-entropy.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        check_allowed(self._fitted_with["loss"], X, "X")
+        module, loss = self.module_, self._fitted_loss
+        units = 1.0
+        if module.scale is not None:  # in a type that does not overflow
+            units = module.scale.to(precise(self.device_)) ** loss.unit_power
+
+        def errors(rows):
+            scaled = module.to_scaled(rows)
+            return (loss.errors(module.decoder(module.code(scaled)), scaled) * units).mean(1)
+
+        return in_chunks(errors, X, None, self.device_)
+
+    def score_samples(self, X):
+        """Minus the reconstruction error of each row, so that low means anomalous.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+
+        Examples
+        --------
+        Irises of the species setosa, told from those that were seen:
+
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.metrics import roc_auc_score
+        >>> from skaernn import AutoencoderTransformer
+        >>> X, y = load_iris(return_X_y=True)
+        >>> detector = AutoencoderTransformer(1, max_iter=50, random_state=0).fit(X[y > 0])
+        >>> bool(roc_auc_score(y > 0, detector.score_samples(X)) > 0.9)
+        True
+        """
+        return -self.reconstruction_error(X)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of the variance of X that the reconstruction explains.
+
+        One minus the summed squared error over the summed squared deviation from the mean: R^2
+        with `multioutput="variance_weighted"`. Whatever `loss` is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), scalar or None
+
+        Returns
+        -------
+        score : float
+            At most 1. Rows without variance score 1 if they are met exactly, else 0.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        weight = check_weights(sample_weight, X)
+        [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+        return explained_variance(self.module_, rows)
+
+    def sample(self, n_samples=1, random_state=None):
+        """New rows: decoded from codes drawn from a Gaussian.
+
+        It is fitted to the training codes; for a variational autoencoder it is the prior, the
+        standard Gaussian, and a row is the mean that its code stands for. Nothing bounds rows but
+        an output activation, such as that of "binary_cross_entropy".
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+            None draws from numpy's global generator.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_in_)
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skaernn import AutoencoderTransformer
+        >>> X = load_iris().data
+        >>> autoencoder = AutoencoderTransformer(max_iter=20, random_state=0).fit(X)
+        >>> autoencoder.sample(3, random_state=0).shape
+        (3, 4)
+        """
+        codes = self._draw_codes(n_samples, random_state)
+        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)

@@ -1,0 +1,64 @@
+"""Forecasts: predictions of the next inputs, fed back as inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._inputs.sequences import Sequences
+from .sequences import run_network
+
+
+def check_feeds_back(estimator) -> None:
+    """Refuse targets that cannot be the next inputs."""
+    n_channels = estimator._network.n_inputs
+    if estimator.n_outputs_ % n_channels:
+        raise ValueError(
+            f"forecast needs targets that are the next inputs, but y had {estimator.n_outputs_} "
+            f"outputs and a step has {n_channels} channels."
+        )
+
+
+def forecast(
+    estimator, sequences: Sequences, output: np.ndarray, state: np.ndarray, n_steps: int
+) -> np.ndarray:
+    """What follows `sequences`, (n, n_steps, C).
+
+    Parameters
+    ----------
+    estimator : RNNSequenceRegressor
+    sequences : Sequences
+    output, state : ndarray
+        What the network says of them; see `run_network`.
+    n_steps : int
+    """
+    network, n_channels = estimator._network, sequences.n_channels
+    found: list[np.ndarray] = []
+    while sum(block.shape[1] for block in found) < n_steps:
+        if found:
+            if network.bidirectional:  # which has no state to go on from
+                sequences, state = _joined(sequences, found[-1]), None
+            else:
+                sequences = _of_array(found[-1])
+            output, state = run_network(
+                network, estimator.module_, sequences, state, estimator.device_
+            )
+            output = output[:, : estimator.n_outputs_]
+        if network.pooling is None:
+            output = output[np.cumsum(sequences.lengths) - 1]
+        found.append(output.reshape(len(sequences), -1, n_channels))
+    return np.concatenate(found, axis=1)[:, :n_steps]
+
+
+def _of_array(X: np.ndarray) -> Sequences:
+    n, n_steps, n_channels = X.shape
+    lengths = np.full(n, n_steps)
+    return Sequences(X.reshape(-1, n_channels), np.arange(n) * n_steps, lengths, n_steps)
+
+
+def _joined(sequences: Sequences, more: np.ndarray) -> Sequences:
+    """The sequences, each with `more` (n, h, C) behind it."""
+    parts = []
+    for start, length, tail in zip(sequences.starts, sequences.lengths, more, strict=True):
+        parts += [sequences.steps[start : start + length], tail]
+    lengths = sequences.lengths + more.shape[1]
+    return Sequences(np.concatenate(parts), np.cumsum(lengths) - lengths, lengths, None)

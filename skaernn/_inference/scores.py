@@ -1,0 +1,87 @@
+"""How good answers are: shares of variance explained, and scores of sequences or their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._core.device import exact_inference
+from .._inputs.arrays import check_weights
+from .._inputs.sequences import Sequences
+from .._inputs.targets import check_labels, check_numbers, check_same_kind
+from .._rows.matrix import Counted
+from .._rows.moments import global_scale, moments
+from .._rows.vectors import Rows
+from ..networks import AutoencoderModule
+
+
+def explained_share(
+    rows: Rows | Counted,
+    differences: Iterable[tuple[Tensor, Tensor | float]],
+    scale: Tensor | float = 1.0,
+) -> float:
+    """Share of the variance of unscaled `rows` that their reconstruction explains.
+
+    Both sums are taken in units of the root mean variance, so that nothing overflows.
+
+    Parameters
+    ----------
+    rows : Rows or Counted
+    differences : iterable of (Tensor of shape (B, F), weights of shape (B, 1) or 1.0)
+        Between rows and reconstructions, block by block, with weights of mean 1.
+    scale : Tensor of shape (F,) or float
+        What differences are to be multiplied with, to be in the units of `rows`.
+    """
+    mean, deviation = moments(rows)
+    unit = global_scale(deviation)
+    total = float((deviation / unit).square().sum())
+    residual = sum(
+        float((weight * (difference * (scale / unit)).square()).sum())
+        for difference, weight in differences
+    ) / len(rows)
+    if total > 0:
+        return 1.0 - residual / total
+    rounding = float((4 * torch.finfo(rows.X.dtype).eps * mean / unit).square().sum())
+    return 1.0 if residual <= rounding else 0.0
+
+
+def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
+    """Share of the variance of `rows` (unscaled) that their reconstruction explains."""
+
+    def differences():
+        for block, weight in rows.blocks(rows.dtype, 1024):
+            scaled = module.to_scaled(block)
+            yield (module.decoder(module.code(scaled)) - scaled).to(rows.dtype), weight
+
+    with exact_inference(rows.X.device):
+        return explained_share(rows, differences(), 1.0 if module.scale is None else module.scale)
+
+
+def _weights(estimator, sample_weight, sequences: Sequences) -> np.ndarray | None:
+    weight = check_weights(sample_weight, sequences)
+    if weight is None or estimator._network.pooling is not None:
+        return weight
+    return np.repeat(weight, sequences.lengths)
+
+
+def r2_of(estimator, sequences: Sequences, output: np.ndarray, y, sample_weight) -> float:
+    """R^2 of `output`."""
+    from sklearn.metrics import r2_score  # as scikit-learn's own `score`: on use
+
+    per_step = estimator._network.pooling is None
+    targets = check_numbers(estimator, y, sequences, per_step=per_step)
+    weight = _weights(estimator, sample_weight, sequences)
+    return float(r2_score(targets.values, output, sample_weight=weight))
+
+
+def accuracy_of(estimator, sequences: Sequences, output: np.ndarray, y, sample_weight) -> float:
+    """Share of rows of `output` whose largest column is the right one."""
+    per_step = estimator._network.pooling is None
+    labels = check_labels(estimator, y, sequences, per_step=per_step)
+    weight = _weights(estimator, sample_weight, sequences)
+    check_same_kind(labels, estimator.classes_)
+    right = estimator.classes_[output.argmax(axis=1)] == labels
+    return float(np.average(right, weights=weight))

@@ -1,0 +1,117 @@
+"""Prediction of sequences in groups of a fixed number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .._core.device import exact_inference, numpy_dtype, threads_for
+from .._inputs.sequences import Sequences
+from ..networks import RecurrentModule, RecurrentNetwork, Stepper
+
+# As in `chunks`: at a fixed height a row's answer does not depend on the rows beside it.
+_CPU_ROWS, _DEVICE_ROWS = 128, 4096
+_STEPS = 256  # at a time, where not all of them are needed at once
+
+
+def run_network(
+    network: RecurrentNetwork,
+    module: RecurrentModule,
+    sequences: Sequences,
+    state: np.ndarray | None,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs in the user's units, and the states that the sequences end in.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    module : RecurrentModule
+    sequences : Sequences
+    state : ndarray of shape (n, state width) or None
+    device : torch.device
+
+    Returns
+    -------
+    output : ndarray of shape (n, O) or, one output a step, (V, O)
+        V valid steps, sequence after sequence; in the dtype of the steps.
+    state : ndarray of shape (n, state width)
+        In the dtype of the network.
+    """
+    n, width = len(sequences), sum(network.state_widths)
+    size = _CPU_ROWS if device.type == "cpu" else _DEVICE_ROWS
+    per_step = network.pooling is None
+    begins = np.cumsum(sequences.lengths) - sequences.lengths
+    rows = int(sequences.lengths.sum()) if per_step else n
+    output = None
+    ended = np.zeros((n, width), dtype=numpy_dtype(module.dtype))
+    if state is not None:
+        ended[:] = state
+    order = np.argsort(-sequences.lengths, kind="stable")
+    with (
+        threads_for(0, device),  # several cut sums and vectors where the bits show it
+        exact_inference(device),
+    ):
+        stepper = Stepper(network, module)
+        for start in range(0, n, size):
+            group = order[start : start + size]
+            for block in _blocks(sequences, group, network.bidirectional):
+                result, row, t = _run_block(stepper, module, sequences, block, ended, size)
+                if output is None:
+                    output = np.empty((rows, result.shape[1]), dtype=sequences.steps.dtype)
+                output[begins[block.rows][row] + t if per_step else block.rows] = result
+    return output, ended
+
+
+class _Block(NamedTuple):
+    """The next few steps of some sequences, longest first."""
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    begin: int
+
+
+def _blocks(sequences: Sequences, group: np.ndarray, whole: bool) -> Iterator[_Block]:
+    """A group of sequences, a few steps at a time or `whole`."""
+    longest = int(sequences.lengths[group[0]])
+    for begin in range(0, longest, longest if whole else _STEPS):
+        rows = group[sequences.lengths[group] > begin]
+        lengths = sequences.lengths[rows] - begin
+        yield _Block(rows, lengths if whole else np.minimum(lengths, _STEPS), begin)
+
+
+def _run_block(
+    stepper: Stepper,
+    module: RecurrentModule,
+    sequences: Sequences,
+    block: _Block,
+    ended: np.ndarray,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the network answers, and of which row of the block and which step; updates `ended`."""
+    rows, n = block.rows, len(block.rows)
+    device = module.output.weight.device
+    row = np.repeat(np.arange(n), block.lengths)
+    t = np.arange(len(row)) - np.repeat(np.cumsum(block.lengths) - block.lengths, block.lengths)
+    where = sequences.starts[rows][row] + sequences.stride * (block.begin + t)
+    steps = module.to_scaled(torch.from_numpy(sequences.steps[where]).to(device))
+    x = steps.new_zeros(int(block.lengths[0]), size, sequences.n_channels)
+    x[t, row] = steps
+    lengths = torch.zeros(size, dtype=torch.int64, device="cpu")
+    lengths[:n] = torch.from_numpy(block.lengths)
+    began = torch.zeros(size, ended.shape[1], dtype=module.dtype, device="cpu")
+    began[:n] = torch.from_numpy(ended[rows])
+    result, end = stepper.run(x, lengths.to(device), began.to(device))
+    ended[rows] = end[:n].cpu().numpy()
+    result = module.to_units(result)
+    result = result[t, row] if result.dim() == 3 else result[:n]
+    return result.cpu().numpy(), row, block.begin + t
+
+
+def returned(answers: list, ended: np.ndarray, return_state: bool):
+    """The answers, and the states if they were asked for."""
+    answers = [*answers, ended] if return_state else answers
+    return answers[0] if len(answers) == 1 else tuple(answers)

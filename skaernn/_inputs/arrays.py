@@ -1,0 +1,351 @@
+"""Every rule about input: what is taken, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from numbers import Number
+
+import numpy as np
+import torch
+from sklearn.utils import check_array
+
+from .._core.compat import check_feature_names, check_n_features, check_sample_weight
+from .._core.device import device_memory
+
+FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
+
+_REFUSED_DTYPES = (  # how their names begin, the error, what to do; the first that fits counts
+    (
+        ("datetime", "timedelta", "timestamp", "duration", "date", "time", "period"),
+        TypeError,
+        "convert dates and durations to numbers first",
+    ),
+    (
+        ("void", "record", "struct", "list", "large_list", "fixed_size_list", "array", "map"),
+        ValueError,
+        "structured and nested data need a column for each value",
+    ),
+    (
+        ("str", "bytes", "utf8", "binary", "large_", "categor", "enum", "dictionary"),
+        ValueError,
+        "convert bytes/strings and categories to numbers explicitly",
+    ),
+    (("sparse",), TypeError, "make it dense first, with .sparse.to_dense()"),
+)
+
+
+def check_rows(
+    estimator,
+    X,
+    *,
+    reset: bool,
+    name: str = "X",
+    any_width: bool = False,
+    finite: bool = True,
+) -> np.ndarray:
+    """X as a finite float array of shape (n_samples, n_features); copied only to convert it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        For messages, feature names and the number of features.
+    X : array-like of shape (n_samples, n_features)
+    reset : bool
+        Whether to record the number and names of features, or to check against them.
+    name : str
+        What messages call X.
+    any_width : bool
+        Whether the number and names of features are nobody's concern.
+    finite : bool
+        Whether all numbers must be. If not, nor are they compared with what the network can hold.
+
+    Raises
+    ------
+    TypeError
+        For kinds of data that need a conversion only the user can choose.
+    ValueError
+        For wrong shapes, missing or infinite values, text.
+    """
+    X = to_array_like(X, name)
+    if not any_width:
+        check_feature_names(estimator, X, reset=reset)
+    with too_large_refused(name):
+        rows = check_array(
+            X,
+            dtype=_floats(X),
+            ensure_all_finite=finite,
+            estimator=estimator,
+            input_name=name,
+        )
+    if not any_width:
+        check_n_features(estimator, rows, reset=reset)
+    if not reset and finite:
+        check_fits_network(lambda: rows, estimator, name)
+    return rows
+
+
+def check_codes(estimator, X) -> np.ndarray:
+    """Codes as a finite float array of shape (n_samples, n_components_)."""
+    X = to_array_like(X)
+    with too_large_refused("X"):
+        codes = check_array(X, dtype=_floats(X), estimator=estimator, input_name="X")
+    expected = estimator.n_components_
+    if codes.shape[1] != expected:
+        raise ValueError(
+            f"X has {codes.shape[1]} columns, but inverse_transform of "
+            f"{type(estimator).__name__} expected {expected} components."
+        )
+    check_fits_network(lambda: codes, estimator, "X")
+    return codes
+
+
+def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
+    """Weights as an array of shape (n_samples,), or None; a scalar is the weight of every row."""
+    if sample_weight is None:
+        return None
+    name = "sample_weight"
+    if isinstance(sample_weight, Number):
+        weights = np.asarray(sample_weight)
+    else:
+        weights = to_array_like(sample_weight, name, n_dims=1)
+    if weights.shape == ():
+        weights = np.full(len(X), weights)
+    with too_large_refused(name):
+        return check_sample_weight(weights, X)
+
+
+def _floats(X) -> list:
+    """What X may be; scikit-learn does not see the dtypes of a polars frame."""
+    single = hasattr(X, "columns") and {str(dtype) for dtype in X.dtypes} == {"Float32"}
+    return FLOATS[1:] if single else FLOATS
+
+
+@contextmanager
+def too_large_refused(name: str):
+    """A number beyond float64 is a ValueError, and neither it nor a large sum is a warning."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except OverflowError as error:
+        raise ValueError(
+            f"Input {name} contains a value too large for dtype('float64'): {error}."
+        ) from error
+
+
+def check_validation_inputs(early_stopping: bool, inputs: dict | None) -> dict | None:
+    """Arguments of `fit` for validation, or None; those that nothing would be done with refused.
+
+    Parameters
+    ----------
+    early_stopping : bool
+    inputs : dict or None
+        X and what goes with it, each None if not passed.
+    """
+    passed = [name for name, value in (inputs or {}).items() if value is not None]
+    if not passed:
+        return None
+    if "X" not in passed:
+        raise ValueError(f"{passed[0]}_val was passed to fit without X_val.")
+    if not early_stopping:
+        raise ValueError(
+            "X_val was passed to fit, but early_stopping is False, so that nothing would be done "
+            "with it. Set early_stopping=True, or leave X_val out."
+        )
+    return inputs
+
+
+def to_tensor(X: np.ndarray, device: torch.device) -> torch.Tensor:
+    """`X` on the device, sharing its memory on the CPU; it is never written to."""
+    if any(stride < 0 or stride % X.itemsize for stride in X.strides):  # not for torch
+        X = np.ascontiguousarray(X)
+    if not X.flags.writeable:
+        X = np.asarray(_Readable(X))
+    return torch.from_numpy(X).to(device)
+
+
+class _Readable:
+    """A read-only array announced as writeable: torch warns of such arrays, and has no flag."""
+
+    def __init__(self, array: np.ndarray):
+        self._array = array
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+
+
+def check_fits_dtype(X: np.ndarray, dtype: torch.dtype, name: str = "X") -> None:
+    """Refuse values that `dtype` cannot hold."""
+    narrower = X.dtype == np.float64 and dtype == torch.float32
+    if narrower and max(X.max(), -X.min()) > torch.finfo(dtype).max:
+        raise ValueError(f"Input {name} contains a value too large for dtype('float32').")
+
+
+def check_fits_network(numbers: Callable[[], np.ndarray], estimator, name: str) -> None:
+    """As above, for the network that is there; validation rows of a first fit come before it."""
+    dtype = estimator.module_.dtype if hasattr(estimator, "module_") else torch.float64
+    if dtype == torch.float32:
+        check_fits_dtype(numbers(), dtype, name)
+
+
+def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes, advice: str) -> None:
+    """Refuse a network that cannot fit into the device's memory, before allocating any of it.
+
+    Training needs up to ten vectors of parameters: weights, gradient, two moments, the start, the
+    best weights, a candidate, two for the penalty, and the module.
+    """
+    needed = 10 * n_parameters * dtype.itemsize
+    available = device_memory(device)
+    if needed > available:
+        raise MemoryError(
+            f"A network with layer sizes {tuple(layer_sizes)} has {n_parameters:.3g} parameters; "
+            f"training it needs {needed / 2**30:.3g} GiB of memory, and {device} has "
+            f"{available / 2**30:.3g} GiB. Choose {advice}."
+        )
+
+
+def check_fits_memory(n_rows: int, n_columns: int, name: str) -> None:
+    """Refuse an answer of (n_rows, n_columns) numbers that memory cannot hold."""
+    needed, available = 8 * n_rows * n_columns, device_memory(torch.device("cpu"))
+    if needed > available:
+        raise MemoryError(
+            f"{name} asks for {n_rows} steps in all, {needed / 2**30:.3g} GiB of numbers, and "
+            f"there are {available / 2**30:.3g} GiB of memory. Ask for fewer at a time."
+        )
+
+
+def holds_objects(X) -> bool:
+    """Whether X is one row of Python objects: arrays, perhaps."""
+    return getattr(X, "ndim", 0) == 1 and str(getattr(X, "dtype", "")) == "object"
+
+
+def refuse_no_array(X, name: str, n_dims: int) -> None:
+    """Refuse what holds no data, or other things than numbers."""
+    if hasattr(type(X), "collect"):
+        raise TypeError(
+            f"{name} is a {type(X).__name__}, which holds no data yet; collect() first."
+        )
+    if _is_container(X) or _is_no_array(X):
+        raise (TypeError if _is_container(X) else ValueError)(
+            f"Expected {n_dims}D array, got {type(X).__name__} instead: pass {name} itself as a "
+            "NumPy array, a DataFrame or a tensor."
+        )
+
+
+def to_array_like(X, name: str = "X", n_dims: int = 2):
+    """Refuse or convert what scikit-learn's own validation would misread."""
+    if isinstance(X, torch.Tensor):
+        return _from_torch(X, name)
+    refuse_no_array(X, name, n_dims)
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        _check_frame(X, name)
+        return X
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+        X = list(X)
+    if isinstance(X, (list, tuple)):
+        X = _from_list(X, name)
+    if not hasattr(X, "dtype"):
+        X = np.asarray(X)
+    refuse_mask(X, name)
+    _check_dtype(X.dtype, name)
+    if X.dtype == object:
+        check_cells(np.asarray(X, dtype=object).flat, name)
+    return X
+
+
+def _from_torch(X: torch.Tensor, name: str) -> np.ndarray:
+    if X.device.type not in ("cpu", "meta"):
+        raise TypeError(
+            f"{name} is a tensor on {X.device}; pass {name}.cpu(). The estimator moves batches to "
+            "its own device."
+        )
+    kinds = {"meta": X.is_meta, "quantized": X.is_quantized, "nested": X.is_nested}
+    kinds["sparse"] = X.layout != torch.strided
+    for kind, is_one in kinds.items():
+        if is_one:
+            raise TypeError(f"{name} is a {kind} tensor; pass dense numbers, as a strided tensor.")
+    if X.is_complex():
+        raise ValueError(f"Complex data not supported: {name} is a tensor of {X.dtype}.")
+    X = X.detach().resolve_neg()
+    is_short = X.is_floating_point() and X.itemsize <= 2  # not all of these exist in NumPy
+    return (X.double() if is_short else X).numpy()
+
+
+def _is_container(X) -> bool:
+    data = sys.modules.get("torch.utils.data")
+    wrappers = () if data is None else (data.Dataset, data.DataLoader)
+    return isinstance(X, wrappers) or (isinstance(X, dict) and not hasattr(X, "toarray"))
+
+
+def _is_no_array(X) -> bool:
+    if isinstance(X, (str, bytes, bytearray)):
+        return True
+    kinds = ("__array__", "__array_interface__", "toarray", "dtype")
+    return not isinstance(X, Sequence) and not any(hasattr(X, kind) for kind in kinds)
+
+
+def _from_list(X, name: str) -> np.ndarray:
+    rows = [_from_torch(row, name) if isinstance(row, torch.Tensor) else row for row in X]
+    for row in rows:
+        refuse_mask(row, name)
+    try:
+        return np.asarray(rows)
+    except ValueError as error:
+        lengths = sorted({len(row) if np.iterable(row) else 1 for row in rows})
+        if len(lengths) == 1:  # it may be what is in them
+            cells = [cell for row in rows for cell in (row if isinstance(row, list) else [row])]
+            check_cells((c for c in cells if not isinstance(c, (list, tuple, np.ndarray))), name)
+        raise ValueError(
+            f"{name} is a list of rows of unequal lengths or depths (lengths {lengths[0]} to "
+            f"{lengths[-1]}); all rows need the same number of features."
+        ) from error
+
+
+def refuse_mask(X, name: str) -> None:
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            f"Masked arrays are not supported, because the mask of {name} would be lost: fill or "
+            "impute the masked values first."
+        )
+
+
+def _check_dtype(dtype, where: str) -> None:
+    """Refuse dtypes that would be converted without a word."""
+    text = str(getattr(dtype, "name", dtype)).lower()
+    for beginnings, error, advice in _REFUSED_DTYPES:
+        if text.startswith(beginnings):
+            raise error(f"{where} has dtype {dtype}; {advice}.")
+
+
+def check_cells(values, where: str) -> None:
+    """Refuse Python objects that would be converted without a word, or in NumPy's words."""
+    for value in values:
+        if isinstance(value, (str, bytes, bytearray)):
+            raise ValueError(
+                f"{where} contains bytes/strings; convert them to numbers explicitly."
+            )
+        if isinstance(value, (complex, np.complexfloating)):
+            raise ValueError(f"Complex data not supported: {where} contains {value}.")
+        if isinstance(value, (list, tuple, np.ndarray)):
+            raise ValueError(
+                f"{where} contains a {type(value).__name__} where a number should be."
+            )
+        if type(value).__name__ == "NAType":  # of pandas, which need not be there
+            raise ValueError(f"Input {where} contains NaN: a missing value, NA.")
+
+
+def _check_frame(X, name: str) -> None:
+    """Refuse columns of a pandas or polars frame that would be converted without a word."""
+    columns = list(X.columns)
+    if not columns:
+        raise ValueError(f"{name} is a DataFrame with 0 feature(s), that is, without columns.")
+    repeated = sorted(str(column) for column, count in Counter(columns).items() if count > 1)
+    if repeated:
+        raise ValueError(f"{name} has duplicate column names: {', '.join(repeated)}.")
+    for column, dtype in zip(columns, list(X.dtypes), strict=True):
+        where = f"Column {column!r} of {name}"
+        _check_dtype(dtype, where)
+        if str(dtype).lower() == "object":
+            check_cells(X[column], where)

@@ -1,0 +1,382 @@
+"""Every rule about sequences as input: their forms, their lengths, their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral, Number
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array
+from torch.nn.utils.rnn import PackedSequence
+
+from .._core.compat import check_feature_names
+from .._core.warn import warn_user
+from .._rows.content import RaggedContent
+from .arrays import (
+    FLOATS,
+    check_fits_network,
+    check_rows,
+    holds_objects,
+    to_array_like,
+    too_large_refused,
+)
+
+_SCALARS = (Number, np.generic, str, bytes)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences in one matrix of steps, which may hold steps that belong to none.
+
+    Attributes
+    ----------
+    steps : ndarray of shape (S, C)
+    starts, lengths : ndarray of shape (n,), int64
+        Sequence i is ``steps[starts[i] : starts[i] + lengths[i]]``.
+    n_steps : int or None
+        Steps T of the array that X was; None: it was a list.
+    stride : int
+        How far a step is from the one before it. 0, for prediction alone: a sequence is its first
+        step again and again.
+    """
+
+    steps: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    n_steps: int | None
+    stride: int = 1
+
+    def __len__(self):
+        return len(self.starts)
+
+    @property
+    def n_channels(self) -> int:
+        """Numbers in a step."""
+        return self.steps.shape[1]
+
+    @property
+    def content(self) -> RaggedContent:
+        """What a sequence consists of."""
+        return RaggedContent(self.steps, self.starts, self.lengths)
+
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sequence and the step, (V,) each, of every valid step, sequence after sequence."""
+        _, t, _ = self.content.positions(np.arange(len(self)))
+        return np.repeat(np.arange(len(self)), self.lengths), t
+
+    def valid(self) -> np.ndarray:
+        """Every number that belongs to a sequence."""
+        if self.n_steps is None or int(self.lengths.min()) == self.n_steps:
+            return self.steps
+        return self.steps[self.content.positions(np.arange(len(self)))[0]]
+
+    def joined(self) -> np.ndarray:
+        """The valid steps (V, C), sequence after sequence; a copy only if need be."""
+        begins = np.cumsum(self.lengths) - self.lengths
+        if np.array_equal(begins, self.starts) and len(self.steps) == self.lengths.sum():
+            return self.steps
+        return self.steps[self.content.positions(np.arange(len(self)))[0]]
+
+    def answer(self, values: np.ndarray, flat: bool) -> np.ndarray:
+        """One answer a step in the form that X had.
+
+        Parameters
+        ----------
+        values : ndarray of shape (V, k)
+            Of the valid steps, sequence after sequence.
+        flat : bool
+            Whether an answer is a number, not a vector.
+
+        Returns
+        -------
+        ndarray of shape (n, T, k) or (n, T), zero beyond the end of a sequence; or, for a list,
+        (n,) of arrays of shape (T_i, k) or (T_i,)
+        """
+        if flat:
+            values = values[:, 0]
+        if self.n_steps is None:
+            answer = np.empty(len(self), dtype=object)
+            answer[:] = np.split(values, np.cumsum(self.lengths)[:-1])
+            return answer
+        answer = np.zeros((len(self), self.n_steps, *values.shape[1:]), dtype=values.dtype)
+        answer[self.places()] = values
+        return answer
+
+
+def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X") -> Sequences:
+    """X in any of its forms, finite where it counts; copied only to convert or to join it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `n_channels` says what a 2-D X means; the number of features is recorded there, or
+        compared with what is.
+    X : array-like of shape (n, T * n_channels) or (n, T, C), or list of arrays (T_i, C)
+    lengths : array-like of shape (n,) or None
+        Steps of each sequence. None: all; a 3-D X then may mark steps that are not there by NaN
+        in all channels, up to the last step.
+    reset : bool
+    name : str
+        What messages call X.
+    """
+    items = _list_of_sequences(X)
+    if reset:
+        vars(estimator).pop("feature_names_in_", None)
+    if items is not None:
+        found = _from_list(estimator, items, reset, name)
+        if lengths is not None and not np.array_equal(lengths, found.lengths):
+            raise ValueError(
+                f"lengths was passed with a list, whose sequences have lengths of their own; "
+                f"leave it out, or pass {name} as an array of three dimensions."
+            )
+    else:
+        X = to_array_like(X, name)
+        if not hasattr(X, "columns") and getattr(X, "ndim", 2) >= 3:
+            found = _from_array(X, lengths, name)
+        else:
+            return _from_rows(estimator, X, lengths, reset, name)
+    _check_channels(estimator, found, reset, name)
+    if not reset and found.steps.dtype == np.float64:
+        check_fits_network(found.valid, estimator, name)
+    return found
+
+
+def _list_of_sequences(X) -> list | None:
+    """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list."""
+    if isinstance(X, PackedSequence):
+        raise TypeError(
+            "X is a PackedSequence; pass the sequences as a list, which "
+            "torch.nn.utils.rnn.unpack_sequence gives."
+        )
+    if not holds_objects(X) and not isinstance(X, (list, tuple)):
+        return None
+    items = list(X)
+    if all(item is None or isinstance(item, _SCALARS) for item in items):
+        return None
+    shapes = {_shape(item) for item in items}
+    is_matrix = len(shapes) == 1 and len(next(iter(shapes))) == 1
+    return None if is_matrix else items
+
+
+def _shape(item) -> tuple:
+    """The shape of an array; of nested lists, as far as their first items tell."""
+    if hasattr(item, "shape"):
+        return tuple(item.shape)
+    if not isinstance(item, (list, tuple, range)):
+        return ()
+    # a pair of a name and a frame, say, is no row of numbers
+    return (len(item), *(max(_shape(item[0]), _shape(item[-1])) if len(item) else ()))
+
+
+def _from_list(estimator, items: list, reset: bool, name: str) -> Sequences:
+    arrays = [
+        _one_sequence(estimator, item, reset, f"{name}[{i}]") for i, item in enumerate(items)
+    ]
+    _check_names(estimator, items, reset, name)
+    widths = [array.shape[1] for array in arrays]
+    for i, width in enumerate(widths):
+        if width != widths[0]:
+            raise ValueError(
+                f"{name}[{i}] has {width} channels, but {name}[0] has {widths[0]}: all sequences "
+                "need the same channels."
+            )
+    single = all(array.dtype == np.float32 for array in arrays)
+    steps = np.concatenate(arrays, dtype=FLOATS[single], casting="unsafe")
+    lengths = np.array([len(array) for array in arrays])
+    starts = np.cumsum(lengths) - lengths
+    found = Sequences(steps, starts, lengths, None)
+    _check_finite(steps, found, name)
+    return found
+
+
+def _check_names(estimator, items: list, reset: bool, name: str) -> None:
+    """Names of the channels, where sequences are frames: the same for all, as they were in fit."""
+    names = [list(item.columns) if hasattr(item, "columns") else None for item in items]
+    for i, columns in enumerate(names):
+        if columns != names[0]:
+            raise ValueError(
+                f"{name}[{i}] has columns {columns}, but {name}[0] has {names[0]}: all sequences "
+                "need the same channels in the same order."
+            )
+    if names[0] is not None and (reset or not estimator._fitted_on_rows):
+        check_feature_names(estimator, items[0], reset=reset)
+
+
+def _one_sequence(estimator, item, reset: bool, name: str) -> np.ndarray:
+    """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
+    if type(item) is not np.ndarray or item.dtype not in FLOATS:
+        item = to_array_like(item, name)
+        with too_large_refused(name):
+            item = check_array(
+                item,
+                dtype=FLOATS,
+                ensure_2d=False,
+                allow_nd=True,
+                ensure_all_finite=False,
+                ensure_min_samples=0,
+                ensure_min_features=0,
+                input_name=name,
+            )
+    if item.ndim == 1 and len(item):
+        item = _as_rows(item[None], _channels_of_rows(estimator, reset, name), name)[0]
+    if item.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} has {item.ndim} dimensions; expected 2D: a sequence is an array of shape "
+            "(n_steps, n_channels)."
+        )
+    if not item.shape[0]:
+        raise ValueError(f"{name} has 0 step(s); a sequence needs one at least.")
+    if not item.shape[1]:
+        raise ValueError(f"{name} has 0 feature(s), that is, no channels.")
+    return item
+
+
+def _as_rows(X: np.ndarray, n_channels: int, name: str) -> np.ndarray:
+    """(n, T * C) as (n, T, C)."""
+    if X.shape[1] % n_channels:
+        raise ValueError(
+            f"{name} has {X.shape[1]} columns, which is no multiple of n_channels={n_channels}: a "
+            "row is the channels of its first step, then those of the second, and so on. (For one "
+            "sequence of shape (n_steps, n_channels), pass X[None].)"
+        )
+    return X.reshape(len(X), X.shape[1] // n_channels, n_channels)
+
+
+def _channels_of_rows(estimator, reset: bool, name: str) -> int:
+    """What `n_channels` says, or said in `fit`, of rows of numbers."""
+    if reset:
+        return int(estimator.n_channels)
+    if not estimator._fitted_on_rows and estimator.n_channels != estimator._channels:
+        raise ValueError(
+            f"A 2-D {name} has n_channels={estimator.n_channels!r} channels a step, but "
+            f"{type(estimator).__name__} is expecting {estimator._channels}: set n_channels, or, "
+            f"for one sequence of shape (n_steps, n_channels), pass {name}[None]."
+        )
+    return estimator._channels
+
+
+def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
+    """A 2-D X: a row is a sequence, its columns are features with names."""
+    if not reset and np.ndim(X) < 2:  # refused for that, not for its channels: an empty list, say
+        check_rows(estimator, X, reset=False, name=name, any_width=True)
+    n_channels = _channels_of_rows(estimator, reset, name)
+    if reset:
+        estimator._fitted_on_rows, estimator._channels = True, n_channels
+    only_channels = not estimator._fitted_on_rows  # are known
+    finite = lengths is None
+    X = check_rows(estimator, X, reset=reset, name=name, any_width=only_channels, finite=finite)
+    X = _as_rows(X, n_channels, name)
+    if only_channels and X.shape[1] == 1:
+        warn_user(
+            f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
+            f"(n_steps, n_channels), pass {name}[None]."
+        )
+    found = _as_steps(X, check_lengths(lengths, *X.shape[:2], name))
+    if not finite:
+        _check_finite(found.valid(), found, name)
+    return found
+
+
+def _from_array(X, lengths, name: str) -> Sequences:
+    if X.ndim > 3:
+        raise ValueError(f"{name} has {X.ndim} dimensions; expected 2D or 3D array.")
+    for size, what in zip(X.shape, ("sample", "step", "feature"), strict=True):
+        if not size:
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required."
+            )
+    with too_large_refused(name):
+        X = check_array(X, dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name)
+    if lengths is None:
+        lengths = _lengths_by_nan(X, name)
+    lengths = check_lengths(lengths, *X.shape[:2], name)
+    found = _as_steps(X, lengths)
+    _check_finite(found.valid(), found, name)
+    return found
+
+
+def _as_steps(X: np.ndarray, lengths: np.ndarray) -> Sequences:
+    """(n, T, C) as steps; overlapping windows of one series stay the series."""
+    n, n_steps, n_channels = X.shape
+    row, step, channel = X.strides
+    one_behind_the_other = step == n_channels * X.itemsize
+    one_behind_the_other &= n_channels == 1 or channel == X.itemsize
+    hop = row // step if one_behind_the_other and not row % step else 0
+    if 0 < hop <= n_steps:
+        steps = np.lib.stride_tricks.as_strided(
+            X, ((n - 1) * hop + n_steps, n_channels), (step, X.itemsize), writeable=False
+        )
+    else:
+        hop, steps = n_steps, X.reshape(n * n_steps, n_channels)
+    return Sequences(steps, np.arange(n) * hop, lengths, n_steps)
+
+
+def _lengths_by_nan(X: np.ndarray, name: str) -> np.ndarray | None:
+    """Lengths of the rows of X whose last steps are NaN in all channels; None if none are."""
+    short = np.flatnonzero(np.isnan(X[:, -1]).all(axis=1))
+    if not len(short):
+        return None
+    lengths = np.full(len(X), X.shape[1])
+    there = ~np.isnan(X[short]).all(axis=2)
+    lengths[short] = np.where(there.any(axis=1), X.shape[1] - there[:, ::-1].argmax(axis=1), 0)
+    if not lengths.all():
+        first = int(np.argmin(lengths))
+        raise ValueError(
+            f"Input {name} contains NaN in all steps of sequence {first}: NaN in every channel "
+            "marks steps that are not there, and a sequence needs one at least."
+        )
+    return lengths
+
+
+def check_lengths(lengths, n_samples: int, n_steps: int | None, name: str) -> np.ndarray:
+    """Lengths as whole numbers within the array, if there is one; the first bad one is named."""
+    if lengths is None:
+        return np.full(n_samples, n_steps)
+    if hasattr(lengths, "toarray"):
+        raise TypeError("lengths is sparse; pass it dense, with .toarray().")
+    values = to_array_like(lengths, "lengths", n_dims=1)
+    values = np.asarray(values)
+    if values.shape != (n_samples,):
+        raise ValueError(
+            f"lengths has shape {values.shape}; expected ({n_samples},), one number for each "
+            f"sequence of {name}."
+        )
+    whole = values.dtype.kind in "iu"
+    most = np.iinfo(np.int64).max if n_steps is None else n_steps
+    if whole and values.min() >= 1 and values.max() <= most:
+        return values.astype(np.int64)
+    for i, value in enumerate(values.tolist()):
+        if isinstance(value, bool) or not (whole or isinstance(value, Integral)):
+            raise ValueError(f"lengths[{i}] is {value!r}; lengths must be whole numbers of steps.")
+        if not 1 <= value <= most:
+            which = "1 or more" if n_steps is None else f"1 to {n_steps}, the steps of {name}"
+            raise ValueError(f"lengths[{i}] is {value}; expected {which}.")
+    return values.astype(np.int64)
+
+
+def _check_finite(values: np.ndarray, found: Sequences, name: str) -> None:
+    """Refuse NaN and infinity among the valid steps `values`, and say where they are."""
+    try:
+        with too_large_refused(name):
+            assert_all_finite(values, input_name=name)
+    except ValueError as error:
+        where = found.content.positions(np.arange(len(found)))[0]
+        bad = ~np.isfinite(found.steps[where]).all(axis=1)
+        row, t = (places[int(np.argmax(bad))] for places in found.places())
+        advice = " NaN marks steps that are not there only in all channels, up to the last step."
+        raise ValueError(
+            f"{str(error).partition(chr(10))[0]} The first is in sequence {row}, step {t}."
+            + advice * (found.n_steps is not None and "NaN" in str(error))
+        ) from None
+
+
+def _check_channels(estimator, found: Sequences, reset: bool, name: str) -> None:
+    """Record or compare the number of channels of an X that is not 2-D."""
+    if reset:
+        estimator._fitted_on_rows, estimator._channels = False, found.n_channels
+        estimator.n_features_in_ = found.n_channels
+    elif found.n_channels != estimator._channels:
+        raise ValueError(
+            f"{name} has {found.n_channels} channels, but {type(estimator).__name__} is expecting "
+            f"{estimator._channels} channels as input."
+        )

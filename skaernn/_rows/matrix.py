@@ -1,0 +1,108 @@
+"""Rows of a matrix to gather, scale and convert, and those of them that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_LOADED = 1 << 22  # numbers that are scaled once and not batch by batch
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows to gather, and how they are scaled.
+
+    Attributes
+    ----------
+    X : Tensor of shape (n, F)
+    mean, scale : Tensor of shape (F,) or None
+        Scaled rows are (X - mean) / scale.
+    """
+
+    X: Tensor
+    mean: Tensor | None = None
+    scale: Tensor | None = None
+
+    def scaled(self, mean: Tensor | None, scale: Tensor | None) -> Matrix:
+        """The same rows with another scaling, which may come from another device."""
+        if mean is not None:
+            mean, scale = mean.to(self.X.device), scale.to(self.X.device)
+        return Matrix(self.X, mean, scale)
+
+    def take(self, index: Tensor, out: Tensor) -> None:
+        """Gather rows `index` into `out` (B, F), scaled and converted."""
+        gather(self.X, index, self.mean, self.scale, out)
+
+    def loaded(self, dtype: torch.dtype) -> Matrix:
+        """The same in network units, if it is small; classes have none."""
+        if not self.X.is_floating_point() or self.X.numel() > _LOADED:
+            return self
+        out = torch.empty(self.X.shape, dtype=dtype, device=self.X.device)
+        self.take(torch.arange(len(out), device=out.device), out)
+        return Matrix(out)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of a matrix that belong to sequences, weighted as these are: for moments.
+
+    Attributes
+    ----------
+    matrix : Matrix
+    starts, counts : Tensor of shape (m,), int64
+        Those of sequence i are ``starts[i] : starts[i] + counts[i]``.
+    weight : Tensor of shape (m,) or None
+        Of each sequence; mean 1 over all rows.
+    """
+
+    matrix: Matrix
+    starts: Tensor
+    counts: Tensor
+    weight: Tensor | None
+
+    @property
+    def X(self) -> Tensor:
+        """The whole matrix."""
+        return self.matrix.X
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def blocks(self, dtype: torch.dtype, size: int = 1 << 20):
+        """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""
+        n = max(1, size * len(self.counts) // (len(self) * self.X.shape[1]))
+        for start in range(0, len(self.counts), n):
+            counts = self.counts[start : start + n]
+            where = _places(self.starts[start : start + n], counts)
+            rows = torch.empty(len(where), self.X.shape[1], dtype=dtype, device=self.X.device)
+            self.matrix.take(where, rows)
+            weight = 1.0
+            if self.weight is not None:
+                weight = self.weight[start : start + n].repeat_interleave(counts)
+                weight = weight[:, None].to(dtype)
+            yield rows, weight
+
+
+def _places(starts: Tensor, counts: Tensor) -> Tensor:
+    """Where the rows of sequences are, sequence after sequence."""
+    begins = counts.cumsum(0) - counts
+    t = torch.arange(int(counts.sum()), device=counts.device)
+    return t + (starts - begins).repeat_interleave(counts)
+
+
+def gather(
+    X: Tensor, index: Tensor, mean: Tensor | None, scale: Tensor | None, out: Tensor
+) -> None:
+    """Write (X - mean) / scale of rows `index` of `X` into `out` (B, F)."""
+    if mean is None and X.dtype == out.dtype:
+        torch.index_select(X, 0, index, out=out)
+        return
+    rows = X.index_select(0, index)
+    if mean is not None:
+        if mean.dtype == rows.dtype:
+            rows.sub_(mean).div_(scale)
+        else:  # X float32, network float64
+            rows = (rows - mean) / scale
+    out.copy_(rows)

@@ -1,0 +1,186 @@
+"""Objectives: a network, a loss and a penalty on one source of rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable
+
+import torch
+from torch import Tensor
+
+from .._core.device import precise
+from .._rows.batch import Batch, Source
+from ..networks import mix
+
+EVALUATION = -1  # the epoch whose noise an evaluation sees
+_MOST_KEPT = 8  # workspaces, and fewer if they are large
+
+
+class Workspace(ABC):
+    """A network's work on batches of one shape, in buffers of its own."""
+
+    @abstractmethod
+    def value(self, batch: Batch) -> Tensor:
+        """Summed loss, number of losses and room for a penalty, (K, 3), without dropout.
+
+        Noise that is part of the loss (of corruption, of codes) is that of the batch's epoch.
+        """
+
+    @abstractmethod
+    def sums(self, batch: Batch) -> Tensor:
+        """The same with dropout, and the gradient where `grad` is."""
+
+
+class RowsObjective(ABC):
+    """Batches, L2 penalty and evaluation on rows, for any network with a `Workspace`.
+
+    See `Objective` in `loop` for what the methods promise.
+
+    Parameters
+    ----------
+    rows : Source
+    n_parameters : int
+        Length P of theta.
+    noisy : bool
+        Whether training draws noise.
+    penalised : Tensor of shape (P,) or None
+        Mask of the parameters that the L2 penalty acts on; None: there is no penalty.
+    alpha : float
+        Strength of the L2 penalty 0.5 alpha |W|^2, which is divided by the sum of the weights of
+        a batch's rows, as in scikit-learn's MLPRegressor.
+    batch_size : int
+    shuffle : bool
+        New batches every epoch.
+    seed : int
+
+    Attributes
+    ----------
+    starts_well : bool
+        Whether the start is worth keeping where training makes nothing better of it.
+    start_loss : float or None
+        The exact loss at the start, where it is known without a pass.
+    """
+
+    starts_well = False
+    start_loss: float | None = None
+    most_rows = 8192  # that go through the network at once in training
+    most_evaluated = 1024  # and in evaluation
+
+    def __init__(
+        self,
+        rows: Source,
+        *,
+        n_parameters: int,
+        noisy: bool,
+        penalised: Tensor | None,
+        alpha: float,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+    ):
+        self.rows, self.seed = rows, seed
+        self.n_rows = len(rows)
+        self._n_parameters, self._shuffle = n_parameters, shuffle
+        self._batch_size = min(batch_size, len(rows))
+        self._one_batch = self._batch_size == len(rows)
+        self.exact = self._one_batch and not noisy
+        self._decay = None
+        if penalised is not None:  # compared with weights of mean 1
+            mask = penalised.to(device=rows.device, dtype=rows.dtype)
+            self._decay = mask * (alpha / rows.mean_weight * rows.losses_per_row)
+        self._generator = torch.Generator(device="cpu")
+        everything = Batch(rows.index, rows.weight, rows.keys, 0)
+        self._everything = rows.sorted(everything) if self._one_batch else everything
+        self._workspaces: dict[Hashable, tuple[Hashable, Workspace]] = {}
+        self._evaluated: Tensor | None = None
+        self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
+        self._part_grad: Tensor | None = None
+
+    @abstractmethod
+    def shape(self, batch: Batch) -> Hashable:
+        """What batches that can share a workspace have in common."""
+
+    @abstractmethod
+    def workspace(
+        self, theta: Tensor, grad: Tensor | None, shape: Hashable, *, noisy: bool
+    ) -> Workspace:
+        """Buffers for batches of a `shape`, bound to `theta` and `grad` (K, P)."""
+
+    def zeros(self) -> Tensor:
+        """Parameters (1, P), all zero."""
+        return torch.zeros(1, self._n_parameters, dtype=self.rows.dtype, device=self.rows.device)
+
+    def batches(self, epoch: int) -> Iterable[Batch]:
+        """All rows in batches of `batch_size`, the last one shorter."""
+        everything = self._everything
+        if everything.keys is not None or not self._one_batch:
+            everything = everything._replace(epoch=epoch)
+        if self._one_batch:
+            return [everything]
+        if self._shuffle:
+            generator = self._generator.manual_seed(mix(self.seed, epoch))
+            order = torch.randperm(len(self.rows), generator=generator, device="cpu")
+            order = self.rows.arranged(order, self._batch_size, generator)
+            everything = everything.take(order.to(everything.index.device))
+        return [self.rows.sorted(batch) for batch in everything.split(self._batch_size)]
+
+    def sums(self, theta: Tensor, batch: Batch, grad: Tensor) -> Tensor:
+        """Loss of a batch, its number of losses (weights have mean 1), and room."""
+        if len(batch.index) <= self.most_rows:
+            return self._workspace(theta, grad, batch).sums(batch)
+        if self._part_grad is None:
+            self._part_grad = torch.empty_like(theta)
+        grad.zero_()
+        total = theta.new_zeros(len(theta), 3)
+        for part in batch.split(self.most_rows):
+            total += self._workspace(theta, self._part_grad, part).sums(part)
+            grad += self._part_grad
+        return total
+
+    def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
+        """L2 penalty on the weights of the network."""
+        if self._decay is None:
+            return
+        pull = theta * self._decay
+        grad += pull
+        room = sums[:, 2:, None]
+        torch.baddbmm(room, pull[:, None], theta[..., None], beta=0, alpha=0.5, out=room)
+
+    def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
+        """Mean loss of one model without dropout and L2 penalty, under one draw of noise."""
+        rows = self.rows if n_rows is None else self.rows.sample(n_rows)
+        if self._evaluated is None:
+            self._evaluated = torch.empty_like(theta)
+        self._evaluated.copy_(theta)
+        total = theta.new_zeros(len(theta), dtype=precise(theta.device))
+        if n_rows is not None or self._parts is None:
+            everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, EVALUATION))
+            parts = everything.split(self.most_evaluated), rows.total_weight()
+            self._parts = parts if n_rows is None else self._parts
+        else:
+            parts = self._parts
+        for part in parts[0]:
+            total += self._workspace(self._evaluated, None, part).value(part)[:, 0]
+        return total.item() / parts[1]
+
+    def share(self, shape: Hashable) -> float:
+        """How much a workspace for a shape takes of the memory that there is for all."""
+        return 0.0
+
+    def place(self, shape: Hashable) -> Hashable:
+        """Where a workspace for a shape is kept; another shape there takes its place."""
+        return shape
+
+    def _workspace(self, theta: Tensor, grad: Tensor | None, batch: Batch) -> Workspace:
+        shape = self.shape(batch)
+        key = (id(theta), id(grad), self.place(shape))  # a workspace keeps both alive
+        of_shape, found = self._workspaces.pop(key, (None, None))
+        if of_shape != shape:
+            share = self.share(shape)
+            kept = [self.share(other) for other, _ in self._workspaces.values()]
+            while kept and (len(kept) >= _MOST_KEPT or sum(kept) + share > 1):
+                del self._workspaces[next(iter(self._workspaces))]  # not used for longest
+                del kept[0]
+            found = self.workspace(theta, grad, shape, noisy=grad is not None)
+        self._workspaces[key] = shape, found
+        return found

@@ -1,0 +1,131 @@
+"""Reports after each epoch, by `verbose` and scikit-learn's callbacks, and at the end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from sklearn.exceptions import ConvergenceWarning
+
+from .._core.warn import warn_user
+from .loop import TrainingState
+from .solvers import SOLVERS
+
+
+@contextmanager
+def reporting(estimator, max_iter: int, attributes, data: dict):
+    """Context with the reporter that `train` tells of each epoch, or None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `verbose` and its callbacks are served.
+    max_iter : int
+        Most epochs there can be.
+    attributes : callable
+        Makes the fitted attributes of a state, for callbacks that want a fitted estimator.
+    data : dict
+        X, y and metadata, as callbacks want them.
+    """
+    if not getattr(estimator, "_skl_callbacks", None):
+        yield Printer() if estimator.verbose else None
+        return
+    data = {"estimator": estimator, **data}
+    root = estimator._init_callback_context(max_subtasks=max_iter)
+    root.call_on_fit_task_begin(**data)
+    reporter = CallbackReporter(root, data, attributes)
+    yield reporter
+    root.call_on_fit_task_end(**data, reconstruction_attributes=reporter.attributes)
+
+
+class Printer:
+    """Prints epochs in MLPRegressor's words."""
+
+    def begin(self) -> None:
+        """Say nothing yet."""
+
+    def end(self, state: TrainingState) -> bool:
+        """Print the loss, and the validation score if there is one."""
+        print(f"Iteration {state.epoch}, loss = {state.loss_curve[-1]:.8f}")
+        if state.validation_scores:
+            print(f"Validation score: {state.validation_scores[-1]:f}")
+        return False
+
+
+class CallbackReporter:
+    """Calls scikit-learn's callbacks, and prints if that is asked for, too."""
+
+    def __init__(self, root, data: dict, attributes):
+        self._root, self._data, self._make = root, data, attributes
+        self._printer = Printer() if data["estimator"].verbose else None
+        self._epoch = None
+        self._state: TrainingState | None = None
+
+    def attributes(self) -> dict | None:
+        """Fitted attributes as of the last epoch."""
+        return None if self._state is None else self._make(self._state)
+
+    def begin(self) -> None:
+        """Open a task for the epoch."""
+        self._epoch = self._root.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._data)
+
+    def end(self, state: TrainingState) -> bool:
+        """Close the epoch's task."""
+        self._state = state
+        if self._printer is not None:
+            self._printer.end(state)
+        return self._epoch.call_on_fit_task_end(
+            **self._data, reconstruction_attributes=self.attributes
+        )
+
+
+def report_end(estimator, state: TrainingState, plateau, numbers, incremental: bool) -> None:
+    """Warn of, or with `verbose` print, how training ended.
+
+    Parameters
+    ----------
+    estimator : estimator
+    state : TrainingState
+    plateau : Plateau or None
+        The rule that might have ended it.
+    numbers : callable
+        Gives arrays of what may have been too large, by name.
+    incremental : bool
+        Whether it was `partial_fit`.
+    """
+    reason = state.reason
+    annealed = estimator.schedule == "cosine" and not SOLVERS[estimator.solver].full_batch
+    if reason == "interrupted":
+        warn_user("Training interrupted by user.", UserWarning)
+    elif reason == "diverged":
+        numbers = numbers()
+        largest = ", ".join(
+            f"largest absolute value of {name} {max(x.max(), -x.min()):.3g}"
+            for name, x in numbers.items()
+        )
+        warn_user(
+            f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
+            f"{estimator.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
+            f"the learning rate, or scale {' and '.join(numbers)}.",
+            ConvergenceWarning,
+        )
+    elif reason == "worse":
+        warn_user(
+            f"Training with learning_rate={estimator.learning_rate:g} only made the loss worse: "
+            f"{state.loss_curve[-1]:.3g} in the last epoch. The weights that it began with "
+            "were kept, which are those of PCA unless this was a warm start. Lower the "
+            "learning rate.",
+            ConvergenceWarning,
+        )
+    elif reason == "max_iter" and not (incremental or annealed) and plateau:
+        warn_user(
+            f"Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+            "converged yet.",
+            ConvergenceWarning,
+        )
+    elif estimator.verbose and reason == "plateau":
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        print(
+            f"{what} did not improve more than tol={estimator.tol:f} for "
+            f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
+        )

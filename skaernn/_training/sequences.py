@@ -1,0 +1,183 @@
+"""The objective of recurrent networks: targets of sequences, or of their steps.
+
+The network may also be an autoencoder of sequences, whose targets are the inputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .._losses.loss import Gradient, Loss, before
+from .._rows.batch import Batch
+from .._rows.moments import CODE_SAMPLE, moments, weighted_moments
+from .._rows.sequences import SequenceRows
+from ..networks import (
+    Packing,
+    RecurrentModule,
+    RecurrentNetwork,
+    SequenceAutoencoder,
+    SequenceAutoencoderModule,
+)
+from .objective import RowsObjective, Workspace
+
+_MOST_TRAINED = 1 << 24  # numbers in the states of all steps that go through the network at once
+_MOST_EVALUATED = 1 << 22
+
+
+class RecurrentObjective(RowsObjective):
+    """Prediction of targets, or reconstruction, through hand-written passes.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork or SequenceAutoencoder
+    loss : Loss
+    rows : SequenceRows
+    alpha, batch_size, shuffle, seed
+        See `RowsObjective`.
+
+    Attributes
+    ----------
+    units : dict of Tensor or None
+        What inputs and targets are scaled by.
+    """
+
+    def __init__(
+        self,
+        network: RecurrentNetwork | SequenceAutoencoder,
+        loss: Loss,
+        rows: SequenceRows,
+        *,
+        alpha: float = 0.0,
+        batch_size: int = 200,
+        shuffle: bool = True,
+        seed: int = 0,
+    ):
+        super().__init__(
+            rows,
+            n_parameters=network.layout.size,
+            noisy=network.dropout > 0,
+            penalised=network.penalised if alpha else None,
+            alpha=alpha,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+        )
+        self.network, self.loss = network, loss
+        self.units = {
+            "x_mean": rows.inputs.mean,
+            "x_scale": rows.inputs.scale,
+            "y_mean": rows.targets.mean,
+            "y_scale": rows.targets.scale,
+        }
+        self._loaded = rows.loaded()
+        self._bound: dict[tuple[int, int], object] = {}  # by theta and grad, which they keep
+        longest = rows.n_steps or int(rows.lengths[rows.index].max())
+        self._width = network.states_per_step
+        width = longest * self._width
+        self.most_rows = max(1, _MOST_TRAINED // width)
+        self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
+
+    def on(self, rows: SequenceRows) -> RecurrentObjective:
+        """The same network and loss on other, unscaled rows, to be evaluated."""
+        return RecurrentObjective(self.network, self.loss, rows.scaled(**self.units))
+
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Random parameters; the output begins at what all targets have in common."""
+        theta = self.zeros()
+        mean, deviation = moments(self.rows.answers)
+        if self.network.output_activation == self.loss.output_activation:
+            bias = self.loss.link(mean, deviation)
+        else:
+            bias = before(self.network.output_activation, mean)
+        self.network.start(theta[0], generator, bias)
+        return theta
+
+    def pack(self, module: RecurrentModule | SequenceAutoencoderModule) -> Tensor:
+        """The parameters of a fitted module."""
+        theta = self.zeros()
+        self.network.pack(module, theta[0])
+        return theta
+
+    def module(self, theta: Tensor) -> RecurrentModule | SequenceAutoencoderModule:
+        """The module of one model's parameters (P,), between the units of X and y."""
+        return self.network.module(theta, **self.units)
+
+    def shape(self, batch: Batch) -> Packing:
+        """See `RowsObjective`."""
+        return self.rows.packing(batch)
+
+    def share(self, shape: Packing) -> float:
+        """See `RowsObjective`."""
+        return shape.size * self._width / _MOST_TRAINED
+
+    def place(self, shape: Packing):
+        """One for all batches of unequal lengths, whose workspaces share memory."""
+        return shape if shape.is_uniform else None
+
+    def workspace(self, theta, grad, shape, *, noisy):
+        """See `RowsObjective`."""
+        network = self.network if noisy else self.network.with_dropout(0.0)
+        linear_output = network.output_activation == self.loss.output_activation
+        bound = self._bound.get((id(theta), id(grad)))
+        if bound is None:
+            bound = self._bound[id(theta), id(grad)] = network.bound(theta, grad)
+        passes = network.passes(bound, shape, linear_output=linear_output)
+        return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed, (theta, grad))
+
+
+class _RecurrentWorkspace(Workspace):
+    def __init__(self, passes, loss: Loss, rows: SequenceRows, seed: int, kept: tuple):
+        self._passes, self._loss, self._rows, self._seed = passes, loss, rows, seed
+        self._kept = kept  # theta and grad, whose ids name this workspace
+        self._places = rows.places(passes.packing)
+        self._sums = kept[0].new_zeros(1, 3)
+        self._sums[:, 1] = passes.output.shape[1]
+        self._value = self._sums[:, :1, None]
+        self._gradient = Gradient.of(passes.delta)
+        self._loaded: Batch | None = None
+        self._targets: Tensor | None = None
+        self._weight: Tensor | None = None
+
+    def value(self, batch):
+        passes, rows = self._passes, self._rows
+        if batch is not self._loaded:  # the one batch of a fit is gathered once
+            targets, self._weight = rows.take(batch, self._places, passes.x)
+            self._targets = targets[None]
+            if rows.state is not None:
+                passes.set_state(rows.state[batch.index])
+            self._loaded = batch
+        passes.forward()
+        self._loss.value_and_gradient(
+            passes.output, self._targets, self._weight, self._gradient, self._value
+        )
+        return self._sums
+
+    def sums(self, batch):
+        if batch.keys is not None:
+            self._passes.draw_masks(batch.keys, self._seed, batch.epoch)
+        self.value(batch)
+        self._passes.backward()
+        return self._sums
+
+
+_ENCODED = 256  # sequences at a time, for the moments of the codes
+
+
+def code_moments(objective: RecurrentObjective, theta: torch.Tensor):
+    """Weighted mean (K,) and covariance (K, K) of the codes of training sequences, or of 1024."""
+    rows = objective.rows.sample(CODE_SAMPLE)
+    network = objective.network.encoder
+    bound = network.bound(objective.network.split(theta)[0], None)
+    codes, weights = [], []
+    for batch in Batch(rows.index, rows.weight, None, 0).split(_ENCODED):
+        batch = rows.sorted(batch)
+        packing = rows.packing(batch)
+        passes = network.passes(bound, packing)
+        rows.take(batch, rows.places(packing), passes.x)
+        passes.forward()
+        codes.append(passes.output[0])
+        one = torch.ones_like(codes[-1][:, :1])
+        weights.append(one if batch.weight is None else one * batch.weight)
+    dtype = rows.inputs.X.dtype
+    return weighted_moments(torch.cat(codes), torch.cat(weights), dtype)

@@ -1,0 +1,276 @@
+"""The objective of the autoencoders of vectors: reconstruction, and what is asked of codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._core.device import exact_inference
+from .._losses.loss import Gradient, ReconstructionLoss
+from .._rows.batch import Batch
+from .._rows.moments import CODE_SAMPLE, weighted_moments
+from .._rows.principal import PrincipalComponents
+from .._rows.vectors import Rows
+from ..networks import (
+    AutoencoderModule,
+    AutoencoderNetwork,
+    Corrupter,
+    Passes,
+    Penalty,
+    mix,
+    normal,
+    uniform,
+)
+from .objective import EVALUATION, RowsObjective, Workspace
+
+_CODE = 0x636F6465  # the noise of codes, apart from all other
+_EVERYTHING = 1 << 62
+
+
+class Affine(NamedTuple):
+    """An affine map: x weight + bias."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an autoencoder is trained to do.
+
+    Attributes
+    ----------
+    loss : ReconstructionLoss
+        Between reconstruction and clean row.
+    penalty : Penalty or None
+        On what the encoder gives.
+    strength : float
+        Of the penalty.
+    corrupter : Corrupter or None
+        What becomes of a row before the encoder reads it.
+    """
+
+    loss: ReconstructionLoss
+    penalty: Penalty | None = None
+    strength: float = 0.0
+    corrupter: Corrupter | None = None
+
+    @property
+    def of_batch(self) -> bool:
+        """Whether it is a function of whole batches."""
+        return self.loss.of_batch or (self.penalty is not None and self.penalty.of_batch)
+
+
+class ReconstructionObjective(RowsObjective):
+    """Reconstruction of rows by an autoencoder.
+
+    Parameters
+    ----------
+    network : AutoencoderNetwork
+    goal : Goal
+    rows : Rows
+    alpha, batch_size, shuffle, seed
+        See `RowsObjective`.
+    principal : PrincipalComponents or None
+        Where the linear path starts.
+    """
+
+    def __init__(
+        self,
+        network: AutoencoderNetwork,
+        goal: Goal,
+        rows: Rows,
+        *,
+        alpha: float = 0.0,
+        batch_size: int = 200,
+        shuffle: bool = True,
+        seed: int = 0,
+        principal: PrincipalComponents | None = None,
+    ):
+        corrupts = goal.corrupter is not None
+        super().__init__(
+            rows,
+            n_parameters=network.layout.size,
+            noisy=network.dropout > 0 or network.draws or network.variational or corrupts,
+            penalised=network.penalised if alpha else None,
+            alpha=alpha,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+        )
+        self.network, self.goal, self.principal = network, goal, principal
+        self.starts_well = network.linear_path
+        if goal.of_batch:  # never in parts, and no batch much smaller than the others
+            self._batch_size = -(-len(rows) // -(-len(rows) // self._batch_size))
+            self.most_rows, self.most_evaluated = _EVERYTHING, self._batch_size
+
+    def on(self, rows: Rows) -> ReconstructionObjective:
+        """The same network and goal on other, unscaled rows, to be evaluated."""
+        return ReconstructionObjective(
+            self.network,
+            self.goal,
+            rows.scaled(self.rows.mean, self.rows.scale),
+            batch_size=self._batch_size,
+            seed=self.seed,
+        )
+
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Random parameters; the linear path, if there is one, at the principal components."""
+        network = self.network
+        theta = self.zeros()
+        network.start(theta[0], generator)
+        if network.linear_path:
+            inward, outward = self._path(generator)
+            outward = Affine(*self.goal.loss.start_decoder(*outward))
+            network.start_path(theta[0], *inward, *outward)
+        return theta
+
+    def _path(self, generator: torch.Generator) -> tuple[Affine, Affine]:
+        """The affine maps to codes and back that are PCA, or probabilistic PCA."""
+        network, principal = self.network, self.principal
+        n_components = network.n_components
+        found = principal.components[:, :n_components]
+        encode = found.new_zeros(network.n_features, network.n_encoded)
+        decode = found.new_zeros(n_components, network.n_features)
+        bias = found.new_zeros(network.n_encoded)
+        n_found = found.shape[1]
+        n_extra = n_components - n_found
+        if network.variational:
+            gain, shrinkage, log_variance = principal.probabilistic(n_components)
+            encode[:, :n_found] = found * shrinkage
+            decode[:n_found] = (found * gain).T
+            bias[n_components : n_components + n_found] = log_variance
+        else:
+            encode[:, :n_found], decode[:n_found] = found, found.T
+            if n_extra and not network.tied_weights:  # more than there are: random in, nothing out
+                shape = network.n_features, n_extra
+                draw = torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu")
+                encode[:, n_found:] = (2 * draw - 1) * network.n_features**-0.5
+        bias -= principal.mean @ encode
+        return Affine(encode, bias), Affine(decode, principal.mean)
+
+    @property
+    def start_loss(self) -> float | None:
+        """The exact loss at `start` where it is PCA's: half the discarded variance."""
+        network, goal = self.network, self.goal
+        is_pca = (
+            network.linear_path
+            and not network.variational
+            and goal.loss.is_squared
+            and goal.penalty is None
+            and goal.corrupter is None
+            and network.code_activation == network.output_activation == "identity"
+        )
+        return 0.5 * self.principal.discarded(network.n_components) if is_pca else None
+
+    def pack(self, module: AutoencoderModule) -> Tensor:
+        """The parameters of a fitted module."""
+        theta = self.zeros()
+        self.network.pack(module, theta[0])
+        return theta
+
+    def module(self, theta: Tensor) -> AutoencoderModule:
+        """The module of one model's parameters (P,), between the units of X."""
+        return self.network.module(theta, self.rows.mean, self.rows.scale)
+
+    def shape(self, batch):
+        """See `RowsObjective`."""
+        return len(batch.index)
+
+    def workspace(self, theta, grad, shape, *, noisy):
+        """See `RowsObjective`."""
+        network, goal = self.network, self.goal
+        if not noisy:
+            network = network.with_dropout(0.0)
+        passes = network.passes(
+            theta,
+            grad,
+            shape,
+            linear_output=network.output_activation == goal.loss.output_activation,
+            penalty=goal.penalty,
+        )
+        return _ReconstructionWorkspace(passes, goal, self.rows, self.seed, (theta, grad))
+
+
+class _ReconstructionWorkspace(Workspace):
+    def __init__(self, passes: Passes, goal: Goal, rows: Rows, seed: int, kept: tuple):
+        self._passes, self._goal, self._rows, self._seed = passes, goal, rows, seed
+        self._kept = kept  # theta and grad, whose ids name this workspace
+        n_models, n_rows, _ = passes.x.shape
+        self._sums = kept[0].new_zeros(n_models, 3)
+        self._sums[:, 1] = n_rows
+        self._value = self._sums[:, :1, None]
+        self._gradient = Gradient.of(passes.delta)
+        self._target = passes.x  # what is read is what is to come out, if nothing corrupts it
+        if goal.corrupter is not None:
+            self._target = torch.empty_like(passes.x)
+        self._first, self._others = self._target[0], self._target[1:]
+        self._loaded: Batch | None = None
+
+    def value(self, batch):
+        noise = self._passes.noise
+        self._load(batch)
+        if noise is None:
+            return self._once(batch)
+        salt, width = mix(self._seed, batch.epoch, _CODE), noise.shape[-1]
+        if batch.epoch != EVALUATION:
+            noise.copy_(normal(batch.keys, salt, width))
+            return self._once(batch)
+        # One deviation to either side of the mean, by the toss of a coin: most of what chance
+        # does to the loss cancels, and the luck of a draw does not decide what is best.
+        noise.copy_(torch.where(uniform(batch.keys, salt, width) < 0.5, -1.0, 1.0))
+        one_side = self._once(batch).clone()
+        noise.neg_()
+        self._once(batch)
+        self._sums.add_(one_side).mul_(0.5)
+        return self._sums
+
+    def _load(self, batch: Batch) -> None:
+        """Gather the rows of a batch, and corrupt what the encoder reads."""
+        if batch is not self._loaded:  # the one batch of a fit is gathered once
+            self._rows.take(batch.index, self._first)
+            if self._others.shape[0]:
+                self._others.copy_(self._first)
+            self._loaded = batch
+        corrupter = self._goal.corrupter
+        if corrupter is not None:
+            self._passes.x.copy_(corrupter(self._first, batch.keys, self._seed, batch.epoch))
+
+    def _once(self, batch: Batch) -> Tensor:
+        """Sums over a loaded batch, with the noise there is."""
+        passes, goal = self._passes, self._goal
+        passes.forward()
+        goal.loss.value_and_gradient(
+            passes.output, self._target, batch.weight, self._gradient, self._value
+        )
+        if goal.penalty is not None:
+            self._sums[:, 0] += self._penalty(batch.weight)
+        return self._sums
+
+    def _penalty(self, weight: Tensor | None) -> Tensor:
+        """Value (K,) of the penalty, and its gradient where the passes want it."""
+        passes, penalty, strength = self._passes, self._goal.penalty, self._goal.strength
+        if penalty.of_jacobian:
+            return passes.contract(strength, weight)
+        return penalty.value_and_gradient(passes.encoded, weight, strength, passes.d_encoded)
+
+    def sums(self, batch):
+        if batch.keys is not None:
+            self._passes.draw_masks(batch.keys, self._seed, batch.epoch)
+        self.value(batch)
+        self._passes.backward()
+        return self._sums
+
+
+def code_moments(module: AutoencoderModule, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean (C,) and covariance (C, C) of the codes of `rows`, or of 1024 of them."""
+    codes, weights = [], []
+    with exact_inference(rows.X.device):
+        for block, weight in rows.sample(CODE_SAMPLE).blocks(rows.dtype):
+            codes.append(module.code(block))
+            weights.append(weight * torch.ones_like(block[:, :1]))
+        return weighted_moments(torch.cat(codes), torch.cat(weights), rows.X.dtype)

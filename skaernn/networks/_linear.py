@@ -1,0 +1,53 @@
+"""Linear layers that are made without a draw from torch's global generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """An `nn.Linear` holding copies of `weight` (inputs, outputs) and `bias` (outputs,).
+
+    Its constructor is not run: that one draws from torch's global generator.
+    """
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = weight.shape
+    layer.weight = nn.Parameter(weight.T.clone())  # in the order it has: no transposition
+    layer.register_parameter("bias", None if bias is None else nn.Parameter(bias.clone()))
+    return layer
+
+
+def with_memory(module: nn.Module, device: torch.device | str) -> nn.Module:
+    """A module made on "meta", with memory on `device`, whatever is in it.
+
+    `nn.Module.to_empty` does the same and imports sympy, which takes longer than a small fit.
+    """
+
+    def empty(t: Tensor) -> Tensor:
+        return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
+
+    return module._apply(empty)
+
+
+class TransposedLinear(nn.Module):
+    """The transpose of the first outputs of a linear layer that another module holds.
+
+    Parameters
+    ----------
+    of : nn.Linear
+    n_inputs : int
+        How many of its outputs.
+    bias : nn.Parameter or None
+    """
+
+    def __init__(self, of: nn.Linear, n_inputs: int, bias: nn.Parameter | None):
+        super().__init__()
+        self._of = (of,)  # in a tuple: its weight is a parameter once only
+        self.n_inputs = n_inputs
+        self.register_parameter("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self._of[0].weight[: self.n_inputs].T, self.bias)

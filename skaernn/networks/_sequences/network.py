@@ -1,0 +1,113 @@
+"""Description of a recurrent network: where its parameters lie, how they start, what they become.
+
+A stack of recurrent layers, in one direction or both, a pooling over steps, and the output
+
+    o = f_o(h W_ho + x W_xo + b_o)
+
+for the pooled h and x (or for those of every step).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .._activations import OUTPUTS
+from .._linear import linear_from, with_memory
+from .cells import CELLS
+from .module import UNITS, RecurrentModule
+from .packing import Packing
+from .passes import Bound, RecurrentPasses
+from .pooling import pooling_module
+from .shape import RecurrentShape
+
+
+@dataclass(frozen=True)
+class RecurrentNetwork(RecurrentShape):
+    """A recurrent network between sequences and vectors or sequences, without parameters.
+
+    See `RecurrentShape` for what it is described by.
+    """
+
+    def with_dropout(self, rate: float) -> RecurrentNetwork:
+        """The same network with another rate of dropout."""
+        return replace(self, dropout=rate)
+
+    def bound(self, theta: Tensor, grad: Tensor | None) -> Bound:
+        """Views of parameters and gradients (1, P) for `passes`."""
+        return Bound(self, theta, grad)
+
+    def passes(self, bound: Bound, packing: Packing, **how: bool) -> RecurrentPasses:
+        """Forward and backward passes over batches of a packing; see `RecurrentPasses`."""
+        return RecurrentPasses(self, bound, packing, **how)
+
+    def start(self, theta: Tensor, generator: torch.Generator, bias: Tensor | float = 0.0) -> None:
+        """Write random parameters into `theta` (P,).
+
+        The output starts at zero and at `bias` (O,): with the best constant, and nothing to
+        unlearn. Attention starts as the mean.
+        """
+        for i, cell in enumerate(self.cells):
+            for direction in self.directions:
+                cell.start(self.blocks(theta, f"{i}.{direction}"), generator)
+        for query in self.blocks(theta, "pool").values():
+            query.zero_()
+        block = self.blocks(theta, "output")["weight"].zero_()
+        block[-1] = bias
+
+    def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
+        """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
+        # made without memory, and then given some: nothing is drawn from the global generator
+        layers = CELLS[self.cell].torch_class(
+            self.n_inputs,
+            self.hidden_size,
+            self.n_layers,
+            batch_first=True,
+            bidirectional=self.bidirectional,
+            dtype=theta.dtype,
+            device="meta",
+            **({"nonlinearity": self.activation} if self.cell == "rnn" else {}),
+        )
+        with_memory(layers, theta.device)
+        for weights, cell, blocks in self._torch_weights(layers, theta):
+            for weight, value in zip(weights, cell.to_torch(blocks), strict=True):
+                weight.data.copy_(value)
+        layers.flatten_parameters()
+        block = self.blocks(theta, "output")["weight"]
+        pooling = pooling_module(self.pooling, **self.blocks(theta, "pool"))
+        units = {name: None if v is None else v.clone() for name, v in units.items()}
+        return RecurrentModule(
+            layers,
+            pooling,
+            linear_from(block[:-1], block[-1]),
+            OUTPUTS[self.output_activation](),
+            input_skip=self.input_skip,
+            **units,
+        ).eval()
+
+    def module_from(self, weights: dict[str, Tensor]) -> RecurrentModule:
+        """The module whose ``state_dict`` is `weights`."""
+        theta = weights["output.weight"].new_zeros(self.layout.size)
+        module = self.module(theta, **{name: weights.get(name) for name in UNITS})
+        module.load_state_dict(weights)
+        return module
+
+    def pack(self, module: RecurrentModule, theta: Tensor) -> None:
+        """Write the parameters of `module` into `theta` (P,)."""
+        for weights, cell, blocks in self._torch_weights(module.layers, theta):
+            cell.from_torch(*weights, blocks)
+        for query in self.blocks(theta, "pool").values():
+            query.copy_(module.pooling.query.weight.T)
+        block = self.blocks(theta, "output")["weight"]
+        block[:-1] = module.output.weight.T
+        block[-1] = module.output.bias
+
+    def _torch_weights(self, layers, theta: Tensor):
+        """Yield the parameters of torch's layers, the cell and its blocks in `theta`."""
+        every = iter(layers.all_weights)
+        for i, cell in enumerate(self.cells):
+            for direction in self.directions:
+                weights = [weight.data for weight in next(every)]
+                yield weights, cell, self.blocks(theta, f"{i}.{direction}")

@@ -1,0 +1,151 @@
+"""The dense autoencoder: what it is, where its parameters lie, how they start.
+
+The equations (h code, x input; e.g. Goodfellow, Bengio & Courville 2016, chapter 14), with an
+affine path beside the networks g::
+
+    h = f_enc(g_enc(x) + x A + a)        x' = f_dec(g_dec(h) + h B + b)
+
+`dense_shape` says where the parameters lie.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .._activations import ACTIVATIONS, OUTPUTS
+from .._linear import TransposedLinear, linear_from
+from .autograd import KeyedDropout, ModulePasses
+from .dense_passes import DensePasses
+from .dense_shape import DenseShape
+from .module import FIRST_LOG_VARIANCE, AutoencoderModule, Side
+
+
+@dataclass(frozen=True)
+class DenseAutoencoder(DenseShape):
+    """Description of a dense autoencoder; holds no parameters. See `DenseShape` for them."""
+
+    def start(self, theta, generator):
+        """Write random weights into `theta` (P,).
+
+        Weights after Glorot & Bengio (2010), which keeps the variance of activations and
+        gradients over layers; biases uniform within 1 / sqrt(inputs). With a linear path the
+        last layer on each side starts at zero, so that the path alone speaks. (Where weights are
+        tied, so do all biases, and the last layer of the decoder adds a constant at most.)
+        """
+        for name, view in self._views(theta).items():
+            last = name.endswith(f".{self.n_hidden}")
+            if self.linear_path and (last or (self.tied_weights and len(view) == 1)):
+                view.zero_()
+                continue
+            side, i = name.split(".")
+            n_in, n_out = self.sides[side][int(i)], view.shape[1]
+            # drawn in float32 on the CPU: the same start for every dtype and device
+            draw = torch.empty(view.shape, dtype=torch.float32, device="cpu")
+            draw.uniform_(-1, 1, generator=generator)
+            draw[:-1] *= math.sqrt(6.0 / (n_in + n_out))
+            draw[-1] *= n_in**-0.5
+            view.copy_(draw)
+        if self.variational and not self.linear_path:
+            block = self._views(theta)[f"encoder.{self.n_hidden}"]
+            block[-1, self.n_components :] = FIRST_LOG_VARIANCE
+
+    def start_path(self, theta, encode, shift, decode, bias):
+        """Set the affine maps x encode + shift and h decode + bias in a started `theta` (P,)."""
+        views, last = self._views(theta), self.n_hidden
+        block = views[f"encoder.{last}"]
+        block[-1 - len(encode) : -1], block[-1] = encode, shift
+        block = views[f"decoder.{last}"]
+        if not self.tied_weights:
+            block[-1 - len(decode) : -1] = decode
+            block[-1] = bias
+            return
+        block[0] = bias
+        if self.n_hidden:  # what the rest of the decoder says to a code, whatever the code
+            decoder = self.module(theta).decoder
+            block[0] -= decoder.network(theta.new_zeros(1, self.n_components))[0] - block[0]
+
+    def module(self, theta, mean=None, scale=None):
+        """A plain module with copies of `theta` (P,), `mean` and `scale`, in eval mode."""
+        return self.joined(*self._built(self._views(theta)), mean, scale)
+
+    def bound(self, theta: Tensor, grad: Tensor | None) -> AutoencoderModule:
+        """The module whose parameters are views of `theta` (P,), and their `grad` of `grad`."""
+        module = self.joined(*self._built(self._views(theta), self.dropout > 0), None, None)
+        placed = self._placed(module, theta)
+        gradients = placed if grad is None else self._placed(module, grad)
+        for (parameter, view), (_, d_view) in zip(placed, gradients, strict=True):
+            parameter.data = view
+            if grad is not None:
+                parameter.grad = d_view
+        return module
+
+    def module_from(self, weights):
+        """The module whose ``state_dict`` is `weights`."""
+        some = next(value for name, value in weights.items() if name.endswith("weight"))
+        module = self.module(
+            some.new_zeros(self.layout.size), weights.get("mean"), weights.get("scale")
+        )
+        module.load_state_dict(weights)
+        return module
+
+    def pack(self, module, theta):
+        """Write the parameters of `module` into `theta` (P,): the inverse of `module`."""
+        for parameter, view in self._placed(module, theta):
+            view.copy_(parameter.detach())
+
+    def passes(self, theta, grad, n_rows, *, linear_output, penalty=None):
+        """Hand-written ones, but where the penalty is one of the Jacobian: by autograd."""
+        how = {"linear_output": linear_output, "penalty": penalty}
+        if penalty is not None and penalty.of_jacobian:
+            return ModulePasses(self, theta, grad, n_rows, **how)
+        return DensePasses(self, theta, grad, n_rows, **how)
+
+    def _built(self, views: dict[str, Tensor], dropout: bool = False) -> tuple[Side, Side]:
+        """Encoder and decoder with copies of the blocks, and places for masks of dropout."""
+        ends = {"encoder": self.code_activation, "decoder": self.output_activation}
+        sides: list[Side] = []
+        for side, activation in ends.items():
+            layers: list[nn.Module] = []
+            path = None
+            for i, width in enumerate(self.sides[side][:-1]):
+                block = views[f"{side}.{i}"]
+                if self.tied_weights and sides:
+                    of = self._linears(sides[0])[self.n_hidden - i]
+                    layers.append(TransposedLinear(of, width, nn.Parameter(block[-1].clone())))
+                else:
+                    layers.append(linear_from(block[:width], block[-1]))
+                if i < self.n_hidden:
+                    layers.append(ACTIVATIONS[self.activation].module())
+                    layers += [KeyedDropout(self.dropout)] * dropout
+            if self.has_path:
+                if self.tied_weights and sides:
+                    path = TransposedLinear(sides[0].path, self.n_components, None)
+                else:
+                    path = linear_from(block[width:-1])
+            sides.append(Side(nn.Sequential(*layers), path, OUTPUTS[activation]()))
+        return sides[0], sides[1]
+
+    @staticmethod
+    def _linears(side: Side) -> list[nn.Module]:
+        """The layers of a side that hold parameters."""
+        return [
+            layer for layer in side.network if isinstance(layer, (nn.Linear, TransposedLinear))
+        ]
+
+    def _placed(self, module: AutoencoderModule, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each parameter of `module` with the view of `flat` (P,) where it belongs."""
+        views, placed = self._views(flat), []
+        for name, widths in self.sides.items():
+            side = getattr(module, name)
+            for i, (layer, width) in enumerate(zip(self._linears(side), widths, strict=False)):
+                block = views[f"{name}.{i}"]
+                if isinstance(layer, nn.Linear):
+                    placed.append((layer.weight, block[:width].T))
+                placed.append((layer.bias, block[-1]))
+            if isinstance(side.path, nn.Linear):
+                placed.append((side.path.weight, block[width:-1].T))
+        return placed

@@ -1,0 +1,73 @@
+"""Which passes a layer gets, and that they leave the processor's mode alone."""
+
+import pytest
+import torch
+
+from skaernn.networks._sequences._layers.choice import HAND_WRITTEN, layer_pass
+from skaernn.networks._sequences._layers.kernels import OneDNNPass, TorchPass
+from skaernn.networks._sequences.cells import CELLS
+from skaernn.networks._sequences.packing import Packing
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths", "hidden_size", "dtype", "device", "expected"),
+    [
+        ("lstm", [50] * 16, 32, torch.float32, "cpu", OneDNNPass),
+        ("lstm", [10] * 16, 32, torch.float32, "cpu", None),
+        ("lstm", [50] * 200, 4, torch.float32, "cpu", None),
+        ("lstm", [50] * 32, 64, torch.float32, "cpu", OneDNNPass),
+        ("lstm", [50] * 64, 64, torch.float32, "cpu", None),
+        ("lstm", [50] * 16, 32, torch.float64, "cpu", None),
+        ("lstm", [50] * 16 + [9], 32, torch.float32, "cpu", None),
+        ("gru", [50] * 16, 32, torch.float32, "cpu", None),
+        ("rnn", [50] * 16, 32, torch.float32, "cpu", None),
+        ("gru", [50] * 16, 32, torch.float32, "meta", TorchPass),
+        ("lstm", [50] * 16, 32, torch.float32, "meta", TorchPass),
+    ],
+)
+def test_choice_of_the_pass(name, lengths, hidden_size, dtype, device, expected):
+    cell = CELLS[name](3, hidden_size)
+    packing = Packing.of_lengths(torch.tensor(lengths))
+
+    def new(*shape):
+        return torch.empty(shape, dtype=dtype, device=device)
+
+    blocks = {key: new(*shape) for key, shape in cell.shapes.items()}
+    grads = {key: new(*shape) for key, shape in cell.shapes.items()}
+    layer = layer_pass(cell, blocks, grads, packing, new(packing.size, 3))
+    assert type(layer) is (expected or HAND_WRITTEN[type(cell)])
+
+
+@pytest.mark.parametrize(
+    ("name", "n_steps", "dtype", "expected"),
+    [
+        ("lstm", 50, torch.float32, OneDNNPass),
+        ("lstm", 10, torch.float32, None),
+        ("lstm", 50, torch.float64, None),
+        ("gru", 50, torch.float32, None),
+    ],
+)
+def test_choice_of_the_pass_without_gradients(name, n_steps, dtype, expected):
+    cell, packing = CELLS[name](3, 64), Packing.uniform(n_steps, 200)
+    blocks = {key: torch.empty(shape, dtype=dtype) for key, shape in cell.shapes.items()}
+    layer = layer_pass(cell, blocks, None, packing, torch.empty(packing.size, 3, dtype=dtype))
+    assert type(layer) is (expected or HAND_WRITTEN[type(cell)])
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_denormal_numbers_are_to_the_caller_what_they_were(flush):
+    if not torch.set_flush_denormal(flush):
+        pytest.skip("this processor has no such mode")
+    try:
+        cell, packing = CELLS["lstm"](3, 4), Packing.uniform(400, 2)
+        blocks = {key: torch.ones(shape) for key, shape in cell.shapes.items()}
+        blocks["weight"].mul_(0.1)
+        grads = {key: torch.empty(shape) for key, shape in cell.shapes.items()}
+        layer = OneDNNPass(cell, blocks, grads, packing, torch.ones(packing.size, 3), None)
+        layer.forward()
+        layer.delta.zero_()[-2:] = 1
+        layer.backward()
+        assert ((torch.tensor(1e-40) * 1).item() == 0) is flush
+        assert all(gradient.isfinite().all() for gradient in grads.values())
+    finally:
+        torch.set_flush_denormal(False)

@@ -1,0 +1,89 @@
+"""Parameters of recurrent cells: their start, their penalty, and torch's arrangement of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from skaernn.networks._sequences.cells import CELLS
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}  # some tens of operations in float64
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_torch_and_back_is_exact(name):
+    cell, generator = CELLS[name](3, 4), torch.Generator().manual_seed(0)
+    blocks = {key: torch.randn(shape, generator=generator) for key, shape in cell.shapes.items()}
+    again = {key: torch.full_like(block, torch.nan) for key, block in blocks.items()}
+    cell.from_torch(*cell.to_torch(blocks), again)
+    assert all(torch.equal(again[key], block) for key, block in blocks.items())
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_torchs_own_parameters_keep_their_function(name):
+    cell = CELLS[name](3, 4)
+    layer = cell.torch_class(3, 4, dtype=torch.float64)
+    parameters = [p.detach() for p in layer.parameters()]
+    blocks = {key: torch.empty(shape).double() for key, shape in cell.shapes.items()}
+    cell.from_torch(*parameters, blocks)
+    x = torch.randn(5, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = layer(x)[0].detach()
+    states = (torch.zeros(2, 4, dtype=torch.float64),) * cell.n_states
+    for t in range(5):
+        states = cell.step(x[t], states, blocks)
+        torch.testing.assert_close(states[0], expected[t], **CLOSE)
+
+
+def started(cell, dtype=torch.float64, seed=0):
+    blocks = {key: torch.full(shape, torch.nan, dtype=dtype) for key, shape in cell.shapes.items()}
+    cell.start(blocks, torch.Generator().manual_seed(seed))
+    return blocks
+
+
+@pytest.mark.parametrize("hidden_size", [1, 7])
+@pytest.mark.parametrize("name", CELLS)
+def test_start(name, hidden_size):
+    cell = CELLS[name](50, hidden_size)
+    blocks = started(cell)
+    w_ih, w_hh, b_ih, b_hh = cell.to_torch(blocks)
+    for gate in w_hh.split(hidden_size):
+        one = torch.eye(hidden_size, dtype=torch.float64)
+        torch.testing.assert_close(gate @ gate.T, one, rtol=0, atol=1e-6)  # as float32 has it
+    bound = (6 / (50 + hidden_size)) ** 0.5
+    assert 0.9 * bound < w_ih.abs().max() <= bound
+    assert abs(w_ih.mean()) < 4 * bound / (3 * w_ih.numel()) ** 0.5
+    forget = torch.zeros(cell.n_gates, hidden_size, dtype=torch.float64)
+    if name == "lstm":
+        forget[1] = 1  # torch: i, f, g, o
+    assert torch.equal((b_ih + b_hh).view_as(forget), forget)
+
+
+def test_orthogonal_starts_are_uniform():
+    """Without a sign rule, the QR of LAPACK has a negative diagonal nearly always."""
+    traces = [float(started(CELLS["rnn"](1, 3), seed=s)["weight"][:3].trace()) for s in range(200)]
+    # uniform orthogonal matrices have a trace of mean 0 and variance 1
+    assert abs(np.mean(traces)) < 4 / 200**0.5
+    assert abs(np.var(traces) - 1) < 0.5
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_start_depends_on_the_generator_alone(name):
+    cell = CELLS[name](3, 5)
+    state = torch.get_rng_state()
+    blocks, again = started(cell, seed=3), started(cell, seed=3)
+    narrow, other = started(cell, torch.float32, seed=3), started(cell, seed=4)
+    assert torch.equal(torch.get_rng_state(), state)
+    for key, block in blocks.items():
+        assert torch.equal(again[key], block)
+        assert torch.equal(narrow[key], block.float())
+    assert not torch.equal(other["weight"], blocks["weight"])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_penalty_spares_biases_alone(name):
+    cell = CELLS[name](3, 5)
+    assert {key: tuple(mask.shape) for key, mask in cell.penalised.items()} == cell.shapes
+    w_ih, w_hh, b_ih, b_hh = cell.to_torch(cell.penalised)
+    assert (w_ih == 1).all()
+    assert (w_hh == 1).all()
+    assert not b_ih.any()
+    assert not b_hh.any()

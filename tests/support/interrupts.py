@@ -1,0 +1,44 @@
+"""Ctrl-C at a place of one's choosing."""
+
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
+
+from skaernn._training.sequences import RecurrentObjective
+from skaernn._training.solvers import SOLVERS
+from skaernn._training.vectors import ReconstructionObjective
+
+
+def _after(function, at_call, late):
+    """`function`, interrupted at one of its calls: before it, or (`late`) when it is done."""
+    count = 0
+
+    def counted(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == at_call and not late:
+            raise KeyboardInterrupt
+        result = function(*args, **kwargs)
+        if count == at_call:
+            raise KeyboardInterrupt
+        return result
+
+    return counted
+
+
+@contextmanager
+def interrupt_solver(at_step, *, late=False):
+    """Interrupt the solver, whichever it is, at a step (counted from 1)."""
+    with ExitStack() as stack:
+        for solver in SOLVERS.values():
+            stack.enter_context(patch.object(solver, "step", _after(solver.step, at_step, late)))
+        yield
+
+
+@contextmanager
+def interrupt_objective(method, at_call, *, late=False):
+    """Interrupt a method of the objective, dense or recurrent, at one of its calls."""
+    with ExitStack() as stack:
+        for kind in (ReconstructionObjective, RecurrentObjective):
+            replacement = _after(getattr(kind, method), at_call, late)
+            stack.enter_context(patch.object(kind, method, replacement))
+        yield
