@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from importlib.util import find_spec
 
 import torch
+from settings import unusual_settings  # noqa: F401 - a fixture for all
 
 # torch says many warnings once in a process, so that one test would hide them from the others.
 torch.set_warn_always(True)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from guarantee import assert_not_worse
 from sklearn.datasets import load_digits
 from sklearn.metrics import mean_poisson_deviance
-from test_pca import assert_not_worse
 from torch.nn import functional
 
 from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer

@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from guarantee import assert_not_worse
 from objectives import TORCH_LOSSES, assert_equals_autograd, batch_of, make_objective, several
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
-from test_pca import assert_not_worse
 
 from skaernn import AutoencoderTransformer
 from skaernn.networks import ACTIVATIONS

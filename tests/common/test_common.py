@@ -4,25 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+from common_checks import LEFT_OUT, statuses
 from sklearn.utils import estimator_checks
 from variants import COURSES, VARIANTS, make
 
 from skaernn import AutoencoderTransformer
 from skaernn._estimators import variational, vector_base, vector_codes
 
-# What `check_estimator` does not run and what applies to a transformer.
-LEFT_OUT = [
-    estimator_checks.check_dataframe_column_names_consistency,
-    estimator_checks.check_estimators_partial_fit_n_features,
-    estimator_checks.check_global_output_transform_pandas,
-    estimator_checks.check_global_set_output_transform_polars,
-    estimator_checks.check_param_validation,
-    estimator_checks.check_set_output_transform,
-    estimator_checks.check_set_output_transform_pandas,
-    estimator_checks.check_set_output_transform_polars,
-    estimator_checks.check_transformer_get_feature_names_out,
-    estimator_checks.check_transformer_get_feature_names_out_pandas,
-]
 TAKEN_IN = [
     estimator_checks.check_n_features_in,
     estimator_checks.check_n_features_in_after_fitting,
@@ -51,16 +39,6 @@ def legal_values(monkeypatch):
         return estimator
 
     return use
-
-
-def statuses(estimator):
-    results = estimator_checks.check_estimator(estimator, on_fail=None, on_skip=None)
-    not_passed = {
-        f"{result['check_name']}: {result['status']}": result["exception"]
-        for result in results
-        if result["status"] != "passed"
-    }
-    return len(results), not_passed
 
 
 @pytest.mark.parametrize("params", VARIANTS)

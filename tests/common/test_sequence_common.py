@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from common_checks import statuses
 from sequence_variants import CHECKED, Variant, parametrized
 from sklearn.utils import estimator_checks
-from test_common import statuses
 
 from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
 from skaernn._estimators import regressor

@@ -11,6 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from common_checks import LEFT_OUT, statuses
+from copies import COPIES
 from interrupts import interrupt_solver
 from sequence_autoencoder_variants import (
     CELLS_ALONE,
@@ -24,12 +26,10 @@ from sequence_autoencoder_variants import (
     unscaled,
 )
 from sequence_variants import assert_same
+from settings import global_state
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_checks
-from test_common import LEFT_OUT, statuses
-from test_contracts import global_state
-from test_persistence import COPIES
 
 from skaernn import SequenceAutoencoderTransformer
 from skaernn._estimators import sequence_base

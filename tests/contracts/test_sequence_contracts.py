@@ -30,7 +30,7 @@ from sequence_variants import (
     parametrized,
     ragged,
 )
-from test_contracts import global_state, unusual_settings  # noqa: F401  a fixture
+from settings import global_state
 
 from skaernn.networks import CELLS
 

@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from copies import COPIES, leaves, through_joblib
 from interrupts import interrupt_solver
 from sklearn.base import clone
 from variants import ALL_VARIANTS, COURSES, make
@@ -43,23 +44,7 @@ def after_prediction_and_failure(params):
     return estimator
 
 
-def through_joblib(estimator, path):
-    joblib.dump(estimator, path)
-    return joblib.load(path)
-
-
-def through_memory_map(estimator, path):
-    joblib.dump(estimator, path)
-    return joblib.load(path, mmap_mode="r")
-
-
 HISTORIES = [after_fit, after_partial_fit, after_interrupt, after_prediction_and_failure]
-COPIES = {
-    "pickle": lambda estimator, path: pickle.loads(pickle.dumps(estimator)),
-    "deepcopy": lambda estimator, path: copy.deepcopy(estimator),
-    "joblib": through_joblib,
-    "memory map": through_memory_map,
-}
 params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
 
 # Every variant after fits that went on; the other histories with all ways of training.
@@ -103,18 +88,6 @@ def test_clone_is_unfitted_and_fits_alike(params, history):
     other = clone(estimator)
     assert vars(other).keys() == estimator.get_params().keys()
     np.testing.assert_array_equal(other.fit(X).transform(X), make(params).fit(X).transform(X))
-
-
-def leaves(value):
-    """All that a state is made of."""
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from leaves(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from leaves(part)
-    else:
-        yield value
 
 
 @with_histories

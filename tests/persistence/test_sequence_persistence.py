@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from copies import COPIES, leaves
 from interrupts import interrupt_solver
 from sequence_variants import (
     COURSES,
@@ -21,7 +22,6 @@ from sequence_variants import (
     parametrized,
 )
 from sklearn.base import clone
-from test_persistence import COPIES, leaves
 
 
 def after_fit(variant, X, y):
