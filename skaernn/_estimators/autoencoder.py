@@ -7,10 +7,11 @@ from numbers import Real
 from .._core.compat import Interval, StrOptions
 from .._losses.reconstruction import LOSSES
 from ..networks import ACTIVATIONS, CORRUPTIONS, PENALTIES
-from .vector_base import BaseAutoencoder
+from .vector_base import VectorEstimator
+from .vector_plan import VectorPlan
 
 
-class AutoencoderTransformer(BaseAutoencoder):
+class AutoencoderTransformer(VectorEstimator):
     r"""Dimensionality reduction by an autoencoder that starts at PCA.
 
     An encoder maps a row x to a code h of `n_components` numbers, a decoder maps the code back,
@@ -268,7 +269,7 @@ class AutoencoderTransformer(BaseAutoencoder):
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **VectorEstimator._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS))],
         "code_penalty": [StrOptions(set(PENALTIES)), None],
         "penalty_strength": [Interval(Real, 0, None, closed="left")],
@@ -277,7 +278,7 @@ class AutoencoderTransformer(BaseAutoencoder):
         "tied_weights": ["boolean"],
         "loss": [StrOptions(set(LOSSES))],
     }
-    _architecture = (*BaseAutoencoder._architecture, "code_activation", "tied_weights")
+    _architecture = (*VectorEstimator._architecture, "code_activation", "tied_weights")
 
     def __init__(
         self,
@@ -349,3 +350,6 @@ class AutoencoderTransformer(BaseAutoencoder):
         self.device = device
         self.dtype = dtype
         self.verbose = verbose
+
+    def _plan(self):
+        return VectorPlan.of(vars(self), LOSSES[self.loss])

@@ -1,4 +1,4 @@
-"""The base of the recurrent estimators: how they are fitted, and how they run."""
+"""The base of the estimators that predict from sequences: how they are fitted, how they run."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from .._core.compat import StrOptions, fit_context
 from .._core.device import numpy_dtype, precise
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
-from .._inputs.sequences import Sequences
+from .._inputs.sequences import Form, Sequences
 from .._inputs.states import check_state
 from .._inputs.targets import Targets
+from .._losses.loss import Loss
 from .._rows.content import JointContent, MatrixContent
+from .._rows.matrix import Counted
 from ..networks import POOLINGS, RecurrentNetwork
-from .base import NeuralEstimator, TrainingInput, fitting
-from .sequence_base import RECURRENT_CONSTRAINTS, RecurrentFittingMixin
+from .fitting import TrainingInput, can_partial_fit, fit
+from .sequence_base import SequenceEstimator, rows_of
+from .sequence_plan import SequencePlan
 
 
-class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
+class PredictorEstimator(SequenceEstimator):
     """Recurrent networks on sequences; a subclass says what they predict."""
 
     _parameter_constraints: dict = {
-        **NeuralEstimator._parameter_constraints,
-        **RECURRENT_CONSTRAINTS,
+        **SequenceEstimator._parameter_constraints,
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "input_skip": ["boolean"],
@@ -111,11 +113,9 @@ class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
             "lengths": lengths_val,
             "initial_state": initial_state_val,
         }
-        with fitting(self):
-            self._fit(given, held_out)
-        return self
+        return fit(self, given, held_out)
 
-    @available_if(NeuralEstimator._can_partial_fit)
+    @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
         """One more epoch, over the sequences of X, at a constant learning rate.
@@ -131,65 +131,82 @@ class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
         -------
         self : estimator
         """
-        with fitting(self):
-            given = {"X": X, "y": y, "sample_weight": sample_weight}
-            self._fit({**given, "lengths": lengths, "initial_state": initial_state}, None, True)
-        return self
+        given = {"X": X, "y": y, "sample_weight": sample_weight}
+        given |= {"lengths": lengths, "initial_state": initial_state}
+        return fit(self, given, incremental=True)
 
     @abstractmethod
-    def _read_targets(self, y, sequences: Sequences, *, reset: bool, name: str) -> Targets:
-        """Check y."""
+    def _read_targets(
+        self, y, sequences: Sequences, form: Form, *, first: bool, name: str, **more
+    ) -> tuple[Targets, Form]:
+        """Check y against `form`, or, if it is the `first`, add to the form what it says."""
+
+    @abstractmethod
+    def _output(self, form: Form) -> tuple[int, str]:
+        """Width and activation of the network's output."""
+
+    @abstractmethod
+    def _loss_on(self, answers: Counted, form: Form) -> Loss:
+        """The loss that the parameters stand for, on `answers`."""
 
     def _told_of(self, targets: Targets) -> dict:
         """Targets that may be too large for training, by name."""
         return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
 
-    @abstractmethod
-    def _output(self) -> tuple[int, str]:
-        """Width and activation of the network's output, once y has been read."""
-
-    def _check_combinations(self):
+    def _plan(self):
         if self.return_sequences and self.pooling != "last":
             raise ValueError(
                 f"pooling={self.pooling!r} makes one vector of a sequence, and "
                 "return_sequences=True wants an output for each step. Leave pooling at 'last', "
                 "or set return_sequences=False."
             )
-
-    def _network_for(self, n_channels: int) -> RecurrentNetwork:
-        n_outputs, output_activation = self._output()
-        return RecurrentNetwork(
-            n_inputs=n_channels,
-            hidden_size=int(self.hidden_size),
-            n_outputs=n_outputs,
-            cell=self.cell,
-            n_layers=int(self.n_layers),
-            bidirectional=bool(self.bidirectional),
-            activation=self.activation,
-            pooling=None if self.return_sequences else self.pooling,
-            input_skip=bool(self.input_skip),
-            output_activation=output_activation,
+        return SequencePlan(
+            describe=self._describe,
+            loss_on=self._loss_on,
+            scaling=self.scaling,
             dropout=float(self.dropout),
         )
 
+    def _describe(self, form: Form) -> RecurrentNetwork:
+        n_outputs, output_activation = self._output(form)
+        return RecurrentNetwork(
+            n_inputs=form.n_channels,
+            hidden_size=int(self.hidden_size),
+            n_outputs=n_outputs,
+            pooling=None if self.return_sequences else self.pooling,
+            input_skip=bool(self.input_skip),
+            output_activation=output_activation,
+            **self._layers(),
+        )
+
     def _read(
-        self, X, y, sample_weight=None, lengths=None, initial_state=None, *, reset, suffix=""
+        self,
+        plan,
+        form,
+        *,
+        suffix="",
+        X=None,
+        y=None,
+        sample_weight=None,
+        lengths=None,
+        initial_state=None,
+        **of_targets,
     ):
-        sequences = self._read_sequences(X, lengths, reset=reset, suffix=suffix)
-        targets = self._read_targets(y, sequences, reset=reset, name=f"y{suffix}")
+        sequences = self._read_sequences(X, lengths, form, suffix)
+        seen = Form.of(sequences, form, lengths=lengths)
+        targets, seen = self._read_targets(
+            y, sequences, seen, first=form is None, name=f"y{suffix}", **of_targets
+        )
         if sequences.steps.dtype == np.float32 or self.dtype == "float32":
             check_fits_dtype(targets.values, torch.float32, f"y{suffix}")
         weight = check_weights(sample_weight, sequences)
         state = None
         if initial_state is not None:
-            network = self._network_for(sequences.n_channels)
             dtype = np.dtype(self.dtype or sequences.steps.dtype)
-            state = check_state(initial_state, sequences, network, dtype, suffix)
+            state = check_state(initial_state, sequences, plan.describe(seen), dtype, suffix)
         parts = [sequences.content, targets.content(sequences)]
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
-        if reset:
-            self._flat = targets.flat
 
         def rows(selections, device, dtype):
             values = targets.values
@@ -197,14 +214,13 @@ class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
                 values = values.astype(np.float32)
             began = None if state is None else to_tensor(state, device).to(dtype)
             how = {"per_step": targets.per_step, "state": began}
-            return self._rows_of(
-                sequences, selections, device, dtype, values, targets.starts, **how
-            )
+            return rows_of(sequences, selections, device, dtype, values, targets.starts, **how)
 
         return TrainingInput(
             X=X,
             y=y,
             metadata=metadata or None,
+            form=seen,
             dtype=sequences.steps.dtype,
             numbers=lambda: {"X": sequences.valid(), **self._told_of(targets)},
             content=JointContent(
@@ -214,26 +230,31 @@ class BaseRecurrent(RecurrentFittingMixin, NeuralEstimator):
             rows=rows,
         )
 
-    def _attributes(self, objective, state):
-        network = objective.network
+    def _attributes(self, plan, form, objective, state):
         return {
-            **self._training_attributes(objective, state),
-            "module_": objective.module(state.theta[0]),
-            "n_outputs_": objective.rows.targets.X.shape[1],
-            "state_size_": sum(network.state_widths),
-            "_network": network,
+            **self._training_attributes(form, objective, state),
+            "n_outputs_": form.n_outputs,
+            "state_size_": sum(objective.network.state_widths),
         }
+
+    @property
+    def _per_step(self) -> bool:
+        """Whether the network that was fitted answers at every step."""
+        return self._fitted.network.pooling is None
 
     def _run_on(self, X, lengths, initial_state, return_state=False):
         """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
         check_is_fitted(self)
-        if return_state and self._network.bidirectional:
+        if return_state and self._fitted.network.bidirectional:
             raise ValueError(
                 f"{type(self).__name__} has no state to give with bidirectional=True: one "
                 "direction begins at the end of a sequence."
             )
         sequences = self._sequences_to_run(X, lengths)
         dtype = numpy_dtype(self.module_.dtype)
-        state = check_state(initial_state, sequences, self._network, dtype)
-        output, ended = run_network(self._network, self.module_, sequences, state, self.device_)
-        return sequences, output, ended
+        state = check_state(initial_state, sequences, self._fitted.network, dtype)
+        return sequences, *self._run(sequences, state)
+
+    def _run(self, sequences: Sequences, state: np.ndarray | None):
+        """The network's answers to checked sequences, and the states it ends in."""
+        return run_network(self._fitted.network, self.module_, sequences, state, self.device_)

@@ -8,170 +8,18 @@ from sklearn.utils.metaestimators import available_if
 
 from .._core.compat import Interval, StrOptions, fit_context
 from .._inputs.arrays import check_weights
-from .._inputs.sequences import Sequences
+from .._inputs.sequences import Form
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._training.sequences import code_moments
 from ..networks import SequenceAutoencoder
-from .base import NeuralEstimator, TrainingInput, fitting
-from .sequence_base import RECURRENT_CONSTRAINTS, RecurrentFittingMixin
-from .sequence_codes import SequenceReconstructionMixin
+from .fitting import TrainingInput, can_partial_fit, fit
+from .sequence_base import SequenceEstimator, rows_of
+from .sequence_codes import SequenceCodes
+from .sequence_plan import SequencePlan
 
 
-class BaseSequenceAutoencoder(SequenceReconstructionMixin, RecurrentFittingMixin, NeuralEstimator):
-    """Autoencoders of sequences; a subclass adds its parameters."""
-
-    _largest_advice = "a smaller hidden_size, n_layers or n_components"
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X,
-        y=None,
-        sample_weight=None,
-        *,
-        lengths=None,
-        X_val=None,
-        sample_weight_val=None,
-        lengths_val=None,
-    ):
-        """Learn codes of the sequences of X.
-
-        Parameters
-        ----------
-        X : array-like or list of array-like
-            Sequences, in one of these forms:
-
-            - (n_samples, n_steps, n_channels)
-            - (n_samples, n_steps * n_channels): see the parameter `n_channels`
-            - a list of (n_steps_i, n_channels), of unequal lengths
-            - (n_samples, n_steps, n_channels) with `lengths`, or with NaN in all channels from
-              the end of a sequence on
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_samples,), scalar or None
-            A sequence of weight k counts as k of them, one of weight 0 is not there.
-        lengths : array-like of int of shape (n_samples,) or None
-            How many steps of each sequence are there; what lies beyond is not read.
-        X_val, sample_weight_val, lengths_val : None or as above
-            Sequences for early stopping, where a random share of X would not do: of later
-            times, say, or of other groups.
-
-        Returns
-        -------
-        self : estimator
-
-        Raises
-        ------
-        ValueError
-            If X, what goes with it or a combination of parameters is of no use; the message says
-            what to do. Nothing changes then.
-        MemoryError
-            If the network cannot fit into memory.
-        """
-        given = {"X": X, "sample_weight": sample_weight, "lengths": lengths}
-        held_out = {"X": X_val, "sample_weight": sample_weight_val, "lengths": lengths_val}
-        with fitting(self):
-            self._fit(given, held_out)
-        return self
-
-    @available_if(NeuralEstimator._can_partial_fit)
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None, *, lengths=None):
-        """One more epoch, over the sequences of X, at a constant learning rate.
-
-        The first call fixes the scaling, so give it sequences that are like all.
-
-        Parameters
-        ----------
-        X, y, sample_weight, lengths
-            See `fit`.
-
-        Returns
-        -------
-        self : estimator
-        """
-        with fitting(self):
-            given = {"X": X, "sample_weight": sample_weight, "lengths": lengths}
-            self._fit(given, incremental=True)
-        return self
-
-    def _check_combinations(self):
-        loss = LOSSES[self.loss]
-        if self.scaling == "standard" and loss.default_scaling is None:
-            raise ValueError(
-                f"loss={self.loss!r} needs scaling=None (or 'auto'), got {self.scaling!r}."
-            )
-
-    @property
-    def _scaling(self):
-        if self.scaling == "auto":
-            return None if LOSSES[self.loss].default_scaling is None else "standard"
-        return self.scaling
-
-    def _loss_on(self, answers):
-        return LOSSES[self.loss]
-
-    def _network_for(self, n_channels: int) -> SequenceAutoencoder:
-        return SequenceAutoencoder.of(
-            n_channels,
-            int(self.n_components),
-            int(self.hidden_size),
-            cell=self.cell,
-            n_layers=int(self.n_layers),
-            bidirectional=bool(self.bidirectional),
-            activation=self.activation,
-            output_activation=LOSSES[self.loss].output_activation,
-            dropout=float(self.dropout),
-        )
-
-    def _read(self, X, sample_weight=None, lengths=None, *, reset, suffix=""):
-        sequences = self._read_sequences(X, lengths, reset=reset, suffix=suffix)
-        check_allowed(self.loss, sequences.valid(), f"X{suffix}")
-        weight = check_weights(sample_weight, sequences)
-        if not suffix:
-            self._note_steps(sequences, reset)
-        metadata = {"sample_weight": weight, "lengths": lengths}
-        metadata = {name: value for name, value in metadata.items() if value is not None}
-
-        def rows(selections, device, dtype):
-            return self._rows_of(sequences, selections, device, dtype, per_step=True)
-
-        return TrainingInput(
-            X=X,
-            y=X,  # what an autoencoder is to predict
-            metadata=metadata or None,
-            dtype=sequences.steps.dtype,
-            numbers=lambda: {"X": sequences.valid()},
-            content=sequences.content,
-            weight=weight,
-            rows=rows,
-        )
-
-    def _note_steps(self, sequences: Sequences, reset: bool) -> None:
-        """How many steps and which form answers have that `lengths` does not say of."""
-        n_steps = int(sequences.lengths[0])
-        if (sequences.lengths != n_steps).any() or (not reset and self.n_steps_ != n_steps):
-            n_steps = None
-        self.n_steps_ = n_steps
-        if reset:
-            self._fitted_on_list = sequences.n_steps is None
-
-    def _attributes(self, objective, state):
-        code_mean, code_covariance = code_moments(objective, state.theta)
-        return {
-            **self._training_attributes(objective, state),
-            "module_": objective.module(state.theta[0]),
-            "n_components_": objective.network.n_components,
-            "scaling_": self._scaling,
-            "n_outputs_": objective.rows.targets.X.shape[1],
-            "code_mean_": code_mean,
-            "code_covariance_": code_covariance,
-            "_network": objective.network,
-        }
-
-
-class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
+class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
     r"""Codes of fixed size for sequences of any length, by a recurrent autoencoder.
 
     An encoder reads the steps x of a sequence into a state h, of which the last one becomes the
@@ -369,8 +217,7 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
     _parameter_constraints: dict = {
-        **NeuralEstimator._parameter_constraints,
-        **RECURRENT_CONSTRAINTS,
+        **SequenceEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "scaling": [StrOptions({"auto", "standard"}), None],
         "loss": [StrOptions(set(LOSSES))],
@@ -447,3 +294,131 @@ class SequenceAutoencoderTransformer(BaseSequenceAutoencoder):
         self.device = device
         self.dtype = dtype
         self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y=None,
+        sample_weight=None,
+        *,
+        lengths=None,
+        X_val=None,
+        sample_weight_val=None,
+        lengths_val=None,
+    ):
+        """Learn codes of the sequences of X.
+
+        Parameters
+        ----------
+        X : array-like or list of array-like
+            Sequences, in one of these forms:
+
+            - (n_samples, n_steps, n_channels)
+            - (n_samples, n_steps * n_channels): see the parameter `n_channels`
+            - a list of (n_steps_i, n_channels), of unequal lengths
+            - (n_samples, n_steps, n_channels) with `lengths`, or with NaN in all channels from
+              the end of a sequence on
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), scalar or None
+            A sequence of weight k counts as k of them, one of weight 0 is not there.
+        lengths : array-like of int of shape (n_samples,) or None
+            How many steps of each sequence are there; what lies beyond is not read.
+        X_val, sample_weight_val, lengths_val : None or as above
+            Sequences for early stopping, where a random share of X would not do: of later
+            times, say, or of other groups.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If X, what goes with it or a combination of parameters is of no use; the message says
+            what to do. Nothing changes then.
+        MemoryError
+            If the network cannot fit into memory.
+        """
+        given = {"X": X, "sample_weight": sample_weight, "lengths": lengths}
+        held_out = {"X": X_val, "sample_weight": sample_weight_val, "lengths": lengths_val}
+        return fit(self, given, held_out)
+
+    @available_if(can_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None, *, lengths=None):
+        """One more epoch, over the sequences of X, at a constant learning rate.
+
+        The first call fixes the scaling, so give it sequences that are like all.
+
+        Parameters
+        ----------
+        X, y, sample_weight, lengths
+            See `fit`.
+
+        Returns
+        -------
+        self : estimator
+        """
+        given = {"X": X, "sample_weight": sample_weight, "lengths": lengths}
+        return fit(self, given, incremental=True)
+
+    def _plan(self):
+        loss, scaling = LOSSES[self.loss], self.scaling
+        if scaling == "standard" and loss.default_scaling is None:
+            raise ValueError(
+                f"loss={self.loss!r} needs scaling=None (or 'auto'), got {self.scaling!r}."
+            )
+        if scaling == "auto":
+            scaling = None if loss.default_scaling is None else "standard"
+        return SequencePlan(
+            describe=self._describe,
+            loss_on=lambda answers, form: loss,
+            scaling=scaling,
+            dropout=float(self.dropout),
+            advice="a smaller hidden_size, n_layers or n_components",
+        )
+
+    def _describe(self, form: Form) -> SequenceAutoencoder:
+        return SequenceAutoencoder.of(
+            form.n_channels,
+            int(self.n_components),
+            int(self.hidden_size),
+            output_activation=LOSSES[self.loss].output_activation,
+            **self._layers(),
+        )
+
+    def _read(self, plan, form, *, suffix="", X=None, sample_weight=None, lengths=None):
+        sequences = self._read_sequences(X, lengths, form, suffix)
+        check_allowed(self.loss, sequences.valid(), f"X{suffix}")
+        weight = check_weights(sample_weight, sequences)
+        metadata = {"sample_weight": weight, "lengths": lengths}
+        metadata = {name: value for name, value in metadata.items() if value is not None}
+
+        def rows(selections, device, dtype):
+            return rows_of(sequences, selections, device, dtype, per_step=True)
+
+        return TrainingInput(
+            X=X,
+            y=X,  # what an autoencoder is to predict
+            metadata=metadata or None,
+            form=Form.of(sequences, form, lengths=lengths),
+            dtype=sequences.steps.dtype,
+            numbers=lambda: {"X": sequences.valid()},
+            content=sequences.content,
+            weight=weight,
+            rows=rows,
+        )
+
+    def _attributes(self, plan, form, objective, state):
+        code_mean, code_covariance = code_moments(objective, state.theta)
+        return {
+            **self._training_attributes(form, objective, state),
+            "n_components_": objective.network.n_components,
+            "n_steps_": form.n_steps,
+            "n_outputs_": form.n_channels,
+            "scaling_": plan.scaling,
+            "code_mean_": code_mean,
+            "code_covariance_": code_covariance,
+        }

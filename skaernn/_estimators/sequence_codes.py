@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import numpy_dtype, precise
@@ -15,11 +16,19 @@ from .._inputs.sequences import Sequences, check_lengths
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._rows.matrix import Counted, Matrix
-from .codes import AutoencodingMixin
+from .codes import code_tags, spread_like, standard_normal
 
 
-class SequenceReconstructionMixin(AutoencodingMixin):
+class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Methods of a fitted sequence autoencoder: there, back, how well, and new sequences."""
+
+    def __sklearn_tags__(self):
+        return code_tags(super().__sklearn_tags__())
+
+    @property
+    def _n_features_out(self):
+        """For `get_feature_names_out`."""
+        return self.n_components_
 
     def transform(self, X, *, lengths=None):
         """Codes of the sequences of X.
@@ -98,7 +107,7 @@ class SequenceReconstructionMixin(AutoencodingMixin):
             nats for the cross-entropy.
         """
         sequences, decoded = self._reconstructed(X, lengths)
-        loss, module = LOSSES[self._fitted_with["loss"]], self.module_
+        loss, module = LOSSES[self._fitted.parameters["loss"]], self.module_
         mean, scale, units = module.encoder.x_mean, module.encoder.x_scale, 1.0
         if scale is not None:  # in a type that does not overflow
             units = scale.to(precise(self.device_)) ** loss.unit_power
@@ -180,18 +189,20 @@ class SequenceReconstructionMixin(AutoencodingMixin):
         X : ndarray
             As of `inverse_transform`.
         """
-        codes = self._draw_codes(n_samples, random_state)
+        check_is_fitted(self)
+        normal = standard_normal(n_samples, self.n_components_, random_state)
+        codes = spread_like(self.code_mean_, self.code_covariance_, normal)
         lengths = self._lengths_of_codes(lengths, len(codes))
         return self._in_form(self._decoded(codes, lengths), lengths)
 
     def _encoded(self, sequences: Sequences) -> np.ndarray:
         """Codes (n, K)."""
-        network, module = self._network.encoder, self.module_.encoder
+        network, module = self._fitted.network.encoder, self.module_.encoder
         return run_network(network, module, sequences, None, self.device_)[0]
 
     def _decoded(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Steps (V, C) of sequences of `lengths`, one after the other."""
-        network, module = self._network.decoder, self.module_
+        network, module = self._fitted.network.decoder, self.module_
         own = numpy_dtype(module.dtype)
         wide = codes.astype(np.promote_types(codes.dtype, own), copy=False)
         width = sum(network.state_widths)
@@ -204,11 +215,12 @@ class SequenceReconstructionMixin(AutoencodingMixin):
     def _reconstructed(self, X, lengths) -> tuple[Sequences, np.ndarray]:
         """Sequences of X, and what becomes of their steps (V, C)."""
         sequences = self._sequences_to_run(X, lengths)
-        check_allowed(self._fitted_with["loss"], sequences.valid(), "X")
+        check_allowed(self._fitted.parameters["loss"], sequences.valid(), "X")
         return sequences, self._decoded(self._encoded(sequences), sequences.lengths)
 
     def _lengths_of_codes(self, lengths, n_samples: int) -> np.ndarray:
         """Steps (n,) of the sequences that codes are to become."""
+        form = self._form
         if lengths is None and self.n_steps_ is None:
             raise ValueError(
                 f"{type(self).__name__} was fitted on sequences of unequal lengths: pass lengths, "
@@ -216,16 +228,17 @@ class SequenceReconstructionMixin(AutoencodingMixin):
             )
         if lengths is None:
             return np.full(n_samples, self.n_steps_)
-        most = self.n_features_in_ // self._channels if self._fitted_on_rows else None
+        most = self.n_features_in_ // form.n_channels if form.on_rows else None
         lengths = check_lengths(lengths, n_samples, most, "the X that was fitted")
         check_fits_memory(int(lengths.sum()), self.n_outputs_, "lengths")
         return lengths
 
     def _in_form(self, steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Steps (V, C) as sequences in the form of the X that was fitted."""
-        n_steps = None if self._fitted_on_list else int(lengths.max())
-        if self._fitted_on_rows:
-            n_steps = self.n_features_in_ // self._channels
+        form = self._form
+        n_steps = None if form.on_list else int(lengths.max())
+        if form.on_rows:
+            n_steps = self.n_features_in_ // form.n_channels
         begins = np.cumsum(lengths) - lengths
         answer = Sequences(steps, begins, lengths, n_steps).answer(steps, flat=False)
-        return answer.reshape(len(answer), -1) if self._fitted_on_rows else answer
+        return answer.reshape(len(answer), -1) if form.on_rows else answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
@@ -19,12 +20,35 @@ from .._rows.moments import moments
 from .._rows.principal import LEAST_NOISE
 from .._training.solvers import SOLVERS
 from ..networks import StandardNormal
-from .vector_base import BaseAutoencoder
+from .vector_base import VectorEstimator
+from .vector_plan import VectorPlan
 
 _ACTIVE = 0.01  # variance of a component's mean from which on it tells rows apart
 
 
-class VariationalAutoencoderTransformer(BaseAutoencoder):
+class _VariationalPlan(VectorPlan):
+    """Plan of an autoencoder whose loss is a likelihood, and whose codes are drawn."""
+
+    keyed = True
+
+    def loss_on(self, rows):
+        if not self.loss.has_noise:
+            return self.loss
+        _, deviation = moments(rows)
+        variance = float(deviation.square().mean())
+        if variance == 0:
+            return Normal(floor=1.0)
+        floor, number = LEAST_NOISE * variance, torch.finfo(rows.dtype)
+        fits = number.tiny <= floor <= variance * rows.n_features <= number.max
+        if not fits and self.scaling is None:
+            raise ValueError(
+                f"The mean variance of X, {variance:.3g}, is out of the range of "
+                f"{str(rows.dtype).removeprefix('torch.')}. Scale X, or leave scaling at 'auto'."
+            )
+        return Normal(floor=min(max(floor, number.tiny), number.max))
+
+
+class VariationalAutoencoderTransformer(VectorEstimator):
     r"""Dimensionality reduction by a variational autoencoder that starts at probabilistic PCA.
 
     The encoder gives a Gaussian over codes, the decoder a distribution over rows, and training
@@ -229,12 +253,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
     _parameter_constraints: dict = {
-        **BaseAutoencoder._parameter_constraints,
+        **VectorEstimator._parameter_constraints,
         "loss": [StrOptions(set(LIKELIHOODS))],
         "kl_weight": [Interval(Real, 0, None, closed="left")],
     }
-    _losses = LIKELIHOODS
-    _variational = True
 
     def __init__(
         self,
@@ -297,39 +319,22 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         self.dtype = dtype
         self.verbose = verbose
 
-    def _loss_on(self, rows):
-        if not self._loss.has_noise:
-            return self._loss
-        _, deviation = moments(rows)
-        variance = float(deviation.square().mean())
-        if variance == 0:
-            return Normal(floor=1.0)
-        floor, number = LEAST_NOISE * variance, torch.finfo(rows.dtype)
-        fits = number.tiny <= floor <= variance * rows.n_features <= number.max
-        if not fits and self.scaling is None:
-            raise ValueError(
-                f"The mean variance of X, {variance:.3g}, is out of the range of "
-                f"{str(rows.dtype).removeprefix('torch.')}. Scale X, or leave scaling at 'auto'."
-            )
-        return Normal(floor=min(max(floor, number.tiny), number.max))
-
-    @property
-    def _penalty(self):
-        return StandardNormal(), float(self.kl_weight)
-
-    def _needs_keys(self):
-        return True  # codes are drawn
-
-    def _check_combinations(self):
-        super()._check_combinations()
+    def _plan(self):
         if SOLVERS[self.solver].full_batch:
             raise ValueError(
                 f"solver={self.solver!r} does not support variational autoencoders, which draw "
                 "codes: its line search needs the same loss throughout. Use 'adam' or 'sgd'."
             )
+        return _VariationalPlan.of(
+            vars(self),
+            LIKELIHOODS[self.loss],
+            variational=True,
+            penalty=StandardNormal(),
+            strength=float(self.kl_weight),
+        )
 
-    def _attributes(self, objective, state):
-        attributes = super()._attributes(objective, state)
+    def _attributes(self, plan, form, objective, state):
+        attributes = super()._attributes(plan, form, objective, state)
         module, loss, noise, scaled = attributes["module_"], objective.goal.loss, None, None
         if loss.has_noise:
             table = noise_table(objective.network.n_components, seed=state.seed)
@@ -343,11 +348,11 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
             **attributes,
             "noise_variance_": noise,
             "n_active_components_": int((variances > _ACTIVE).sum()),
-            "_scaled_noise": scaled,
+            "_fitted": replace(attributes["_fitted"], noise=scaled),
         }
 
     def _spread(self, normal):
-        return normal  # codes are distributed as the prior is
+        return normal.astype(self.code_mean_.dtype)  # codes are distributed as the prior is
 
     def score_samples(self, X, n_importance_samples=None):
         """Lower bound on the log-likelihood of each row, so that low means anomalous.
@@ -382,9 +387,10 @@ class VariationalAutoencoderTransformer(BaseAutoencoder):
         if n_draws is not None:
             n_draws = check_count(n_draws, "n_importance_samples")
         X = check_rows(self, X, reset=False)
-        check_allowed(self._fitted_with["loss"], X, "X")
-        table = noise_table(self.n_components_, n_draws, self._seed)
-        module, likelihood, variance = self.module_, self._fitted_loss, self._scaled_noise
+        fitted, module = self._fitted, self.module_
+        check_allowed(fitted.parameters["loss"], X, "X")
+        table = noise_table(self.n_components_, n_draws, fitted.seed)
+        likelihood, variance = LIKELIHOODS[fitted.parameters["loss"]], fitted.noise
         if variance is not None:
             variance = torch.tensor(variance, dtype=module.dtype, device=self.device_)
 

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral, Real
-from typing import ClassVar
 
 import torch
 from sklearn.utils.metaestimators import available_if
 
 from .._core.compat import Interval, RealNotInt, StrOptions, fit_context
 from .._core.constraints import ImageShape, LayerSizes
-from .._inputs.arrays import check_fits_dtype, check_memory, check_rows, check_weights, to_tensor
-from .._losses.loss import ReconstructionLoss
-from .._losses.reconstruction import LOSSES
+from .._inputs.arrays import check_fits_dtype, check_rows, check_weights, to_tensor
 from .._losses.targets import check_allowed
 from .._rows.content import MatrixContent
 from .._rows.moments import SCALINGS
 from .._rows.vectors import Rows
-from .._training.vectors import ReconstructionObjective, code_moments
-from ..networks import ACTIVATIONS, ARCHITECTURES, CORRUPTIONS, PENALTIES, Penalty, Range
-from .base import NeuralEstimator, TrainingInput, fitting
-from .design import (
-    Design,
-    check_combinations,
-    design,
-    goal,
-    largest_network,
-    limits,
-    resolve_hidden,
-    resolve_scaling,
-)
-from .vector_codes import ReconstructionMixin
+from .._training.vectors import code_moments
+from ..networks import ACTIVATIONS, ARCHITECTURES
+from .base import NeuralEstimator
+from .fitting import TrainingInput, can_partial_fit, fit
+from .vector_codes import VectorCodes
 
 
-class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
+class VectorEstimator(VectorCodes, NeuralEstimator):
     """Autoencoders of vectors; a subclass adds its parameters."""
 
     _parameter_constraints: dict = {
@@ -63,13 +52,6 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
         "loss",
         "dtype",
     )
-    _losses: ClassVar[dict[str, ReconstructionLoss]] = LOSSES
-    _variational = False
-    # parameters of some
-    code_activation = "identity"
-    code_penalty = None
-    corruption = None
-    tied_weights = False
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
@@ -101,12 +83,10 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
         MemoryError
             If the network cannot fit into memory.
         """
-        with fitting(self):
-            held_out = {"X": X_val, "sample_weight": sample_weight_val}
-            self._fit({"X": X, "sample_weight": sample_weight}, held_out)
-        return self
+        held_out = {"X": X_val, "sample_weight": sample_weight_val}
+        return fit(self, {"X": X, "sample_weight": sample_weight}, held_out)
 
-    @available_if(NeuralEstimator._can_partial_fit)
+    @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """One more epoch, over the rows of X, at a constant learning rate.
@@ -126,40 +106,10 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
         -------
         self : estimator
         """
-        with fitting(self):
-            self._fit({"X": X, "sample_weight": sample_weight}, incremental=True)
-        return self
+        return fit(self, {"X": X, "sample_weight": sample_weight}, incremental=True)
 
-    @property
-    def _loss(self) -> ReconstructionLoss:
-        """The loss that the parameters name."""
-        return self._losses[self.loss]
-
-    @property
-    def _fitted_loss(self) -> ReconstructionLoss:
-        """The loss that the parameters named in `fit`, whatever they name now."""
-        return self._losses[self._fitted_with["loss"]]
-
-    def _loss_on(self, rows: Rows) -> ReconstructionLoss:
-        """The loss on scaled `rows`."""
-        return self._loss
-
-    @property
-    def _penalty(self) -> tuple[Penalty | None, float]:
-        """The penalty on what the encoder gives, and its strength."""
-        if self.code_penalty is None:
-            return None, 0.0
-        return PENALTIES[self.code_penalty], float(self.penalty_strength)
-
-    def _noise(self):
-        own = self.architecture if callable(self.architecture) else None  # it may draw, too
-        return {**super()._noise(), "corruption": self.corruption, "architecture": own}
-
-    def _check_combinations(self):
-        check_combinations(self)
-
-    def _read(self, X, sample_weight=None, *, reset, suffix=""):
-        X = check_rows(self, X, reset=reset, name=f"X{suffix}")
+    def _read(self, plan, form, *, suffix="", X=None, sample_weight=None):
+        X = check_rows(self, X, reset=form is None, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
         check_allowed(self.loss, X, f"X{suffix}")
         if self.dtype == "float32":
@@ -173,6 +123,7 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
             X=X,
             y=X,  # what an autoencoder is to predict
             metadata=None if weight is None else {"sample_weight": weight},
+            form=X.shape[1],
             dtype=X.dtype,
             numbers=lambda: {"X": X},
             content=MatrixContent(X),
@@ -180,58 +131,25 @@ class BaseAutoencoder(ReconstructionMixin, NeuralEstimator):
             rows=rows,
         )
 
-    def _largest_product(self, data, dtype, device):
-        network = largest_network(self, *data.X.shape)
-        sizes = (network.n_features, *resolve_hidden(self), network.n_components)
-        advice = "smaller hidden_layer_sizes or n_components"
-        check_memory(network.layout.size, dtype, device, sizes, advice)
-        return network.largest_product
-
-    def _objective(self, rows, *, resume, batch_size, seed):
-        plan = self._continue(rows) if resume else design(self, rows)
-        return ReconstructionObjective(
-            plan.network,
-            goal(self, plan.rows, self._limits(plan.rows, resume)),
-            plan.rows,
-            alpha=self.alpha,
-            batch_size=batch_size,
-            shuffle=self.shuffle,
-            seed=seed,
-            principal=plan.principal,
-        )
-
-    def _continue(self, rows) -> Design:
-        """The network there is, and its scaling."""
-        network = self._network.with_dropout(float(self.dropout))
-        return Design(network, rows.scaled(self.module_.mean, self.module_.scale), None)
-
-    def _limits(self, rows: Rows, resume: bool) -> Range | None:
-        """Range of the rows of the first fit, where the corruption reads it."""
-        if self.corruption is None or not CORRUPTIONS[self.corruption].needs_range:
-            return None
-        if resume and self._range is not None:
-            return Range(*(torch.tensor(ends).to(rows.device, rows.dtype) for ends in self._range))
-        return limits(rows)
-
-    def _attributes(self, objective, state):
-        network, rows, principal = objective.network, objective.rows, objective.principal
-        module = objective.module(state.theta[0])
-        code_mean, code_covariance = code_moments(module, rows)
+    def _attributes(self, plan, form, objective, state):
+        network, principal = objective.network, objective.principal
+        common = self._training_attributes(form, objective, state)
+        code_mean, code_covariance = code_moments(common["module_"], objective.rows)
         ratios = getattr(self, "explained_variance_ratio_", None) if state.resumed else None
         if principal is not None:
             ratios = principal.ratios(network.n_components).cpu().numpy()
         corrupter = objective.goal.corrupter
-        ends = None if corrupter is None else corrupter.limits
+        limits = None
+        if corrupter is not None and corrupter.limits is not None:
+            limits = tuple(end.cpu().numpy() for end in corrupter.limits)
         return {
-            **self._training_attributes(objective, state),
-            "module_": module,
+            **common,
             "n_components_": network.n_components,
             "n_outputs_": network.n_features,
             "linear_path_": network.linear_path,
-            "scaling_": resolve_scaling(self),
+            "scaling_": plan.scaling,
             "explained_variance_ratio_": ratios,
             "code_mean_": code_mean,
             "code_covariance_": code_covariance,
-            "_network": network,
-            "_range": None if ends is None else tuple(end.cpu().numpy() for end in ends),
+            "_fitted": replace(common["_fitted"], limits=limits),
         }

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import precise
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
+from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._rows.vectors import make_rows
-from .codes import AutoencodingMixin
+from .codes import code_tags, spread_like, standard_normal
 
 
-class ReconstructionMixin(AutoencodingMixin):
+class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Methods of a fitted autoencoder: there, back, how well, and new rows."""
+
+    def __sklearn_tags__(self):
+        return code_tags(super().__sklearn_tags__())
+
+    @property
+    def _n_features_out(self):
+        """For `get_feature_names_out`."""
+        return self.n_components_
 
     def transform(self, X):
         """Codes of the rows of X.
@@ -66,8 +77,9 @@ class ReconstructionMixin(AutoencodingMixin):
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        check_allowed(self._fitted_with["loss"], X, "X")
-        module, loss = self.module_, self._fitted_loss
+        name, module = self._fitted.parameters["loss"], self.module_
+        check_allowed(name, X, "X")
+        loss = LOSSES[name]
         units = 1.0
         if module.scale is not None:  # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power
@@ -153,5 +165,11 @@ class ReconstructionMixin(AutoencodingMixin):
         >>> autoencoder.sample(3, random_state=0).shape
         (3, 4)
         """
-        codes = self._draw_codes(n_samples, random_state)
+        check_is_fitted(self)
+        normal = standard_normal(n_samples, self.n_components_, random_state)
+        codes = self._spread(normal)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+
+    def _spread(self, normal: np.ndarray) -> np.ndarray:
+        """Codes (n, C) as the training codes are distributed, of standard normal numbers."""
+        return spread_like(self.code_mean_, self.code_covariance_, normal)

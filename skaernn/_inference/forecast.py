@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .._inputs.sequences import Sequences
-from .sequences import run_network
+from ..networks import RecurrentNetwork
+
+Run = Callable[[Sequences, np.ndarray | None], tuple[np.ndarray, np.ndarray]]
 
 
-def check_feeds_back(estimator) -> None:
+def check_feeds_back(n_outputs: int, n_channels: int) -> None:
     """Refuse targets that cannot be the next inputs."""
-    n_channels = estimator._network.n_inputs
-    if estimator.n_outputs_ % n_channels:
+    if n_outputs % n_channels:
         raise ValueError(
-            f"forecast needs targets that are the next inputs, but y had {estimator.n_outputs_} "
+            f"forecast needs targets that are the next inputs, but y had {n_outputs} "
             f"outputs and a step has {n_channels} channels."
         )
 
 
 def forecast(
-    estimator, sequences: Sequences, output: np.ndarray, state: np.ndarray, n_steps: int
+    run: Run,
+    network: RecurrentNetwork,
+    sequences: Sequences,
+    output: np.ndarray,
+    state: np.ndarray | None,
+    n_steps: int,
 ) -> np.ndarray:
     """What follows `sequences`, (n, n_steps, C).
 
     Parameters
     ----------
-    estimator : RNNSequenceRegressor
+    run : callable
+        Gives what the network says of sequences, from states on; see `run_network`.
+    network : RecurrentNetwork
     sequences : Sequences
     output, state : ndarray
-        What the network says of them; see `run_network`.
+        What it has said of these; of the outputs, those that are values.
     n_steps : int
     """
-    network, n_channels = estimator._network, sequences.n_channels
+    n_channels, n_outputs = sequences.n_channels, output.shape[1]
     found: list[np.ndarray] = []
     while sum(block.shape[1] for block in found) < n_steps:
         if found:
@@ -39,10 +49,8 @@ def forecast(
                 sequences, state = _joined(sequences, found[-1]), None
             else:
                 sequences = _of_array(found[-1])
-            output, state = run_network(
-                network, estimator.module_, sequences, state, estimator.device_
-            )
-            output = output[:, : estimator.n_outputs_]
+            output, state = run(sequences, state)
+            output = output[:, :n_outputs]
         if network.pooling is None:
             output = output[np.cumsum(sequences.lengths) - 1]
         found.append(output.reshape(len(sequences), -1, n_channels))

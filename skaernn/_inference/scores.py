@@ -60,28 +60,28 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
         return explained_share(rows, differences(), 1.0 if module.scale is None else module.scale)
 
 
-def _weights(estimator, sample_weight, sequences: Sequences) -> np.ndarray | None:
+def _weights(sample_weight, sequences: Sequences, per_step: bool) -> np.ndarray | None:
     weight = check_weights(sample_weight, sequences)
-    if weight is None or estimator._network.pooling is not None:
-        return weight
-    return np.repeat(weight, sequences.lengths)
+    return np.repeat(weight, sequences.lengths) if per_step and weight is not None else weight
 
 
-def r2_of(estimator, sequences: Sequences, output: np.ndarray, y, sample_weight) -> float:
-    """R^2 of `output`."""
+def r2_of(
+    estimator, sequences: Sequences, output: np.ndarray, y, sample_weight, *, per_step: bool
+) -> float:
+    """R^2 of `output`; `estimator` is named in messages."""
     from sklearn.metrics import r2_score  # as scikit-learn's own `score`: on use
 
-    per_step = estimator._network.pooling is None
     targets = check_numbers(estimator, y, sequences, per_step=per_step)
-    weight = _weights(estimator, sample_weight, sequences)
+    weight = _weights(sample_weight, sequences, per_step)
     return float(r2_score(targets.values, output, sample_weight=weight))
 
 
-def accuracy_of(estimator, sequences: Sequences, output: np.ndarray, y, sample_weight) -> float:
-    """Share of rows of `output` whose largest column is the right one."""
-    per_step = estimator._network.pooling is None
+def accuracy_of(
+    estimator, sequences: Sequences, output: np.ndarray, y, sample_weight, *, per_step: bool
+) -> float:
+    """Share of rows of `output` whose largest column is the right one of ``classes_``."""
     labels = check_labels(estimator, y, sequences, per_step=per_step)
-    weight = _weights(estimator, sample_weight, sequences)
+    weight = _weights(sample_weight, sequences, per_step)
     check_same_kind(labels, estimator.classes_)
     right = estimator.classes_[output.argmax(axis=1)] == labels
     return float(np.average(right, weights=weight))

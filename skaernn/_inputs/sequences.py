@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Number
 
 import numpy as np
@@ -35,6 +35,8 @@ class Sequences:
         Sequence i is ``steps[starts[i] : starts[i] + lengths[i]]``.
     n_steps : int or None
         Steps T of the array that X was; None: it was a list.
+    on_rows : bool
+        Whether X was 2-D, a row a sequence.
     stride : int
         How far a step is from the one before it. 0, for prediction alone: a sequence is its first
         step again and again.
@@ -44,6 +46,7 @@ class Sequences:
     starts: np.ndarray
     lengths: np.ndarray
     n_steps: int | None
+    on_rows: bool = False
     stride: int = 1
 
     def __len__(self):
@@ -103,27 +106,84 @@ class Sequences:
         return answer
 
 
-def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X") -> Sequences:
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What fits have learnt of the form of their input, which answers have to keep to.
+
+    Attributes
+    ----------
+    n_channels : int
+        Numbers in a step.
+    on_rows, on_list : bool
+        Whether X was 2-D, a row a sequence, or a list of sequences.
+    n_steps : int or None
+        Steps of each sequence, if all that were ever fitted are equally long.
+    with_lengths : bool
+        Whether `lengths` said of some sequences that they end before the array does.
+    n_outputs : int
+        Targets of a sequence, or of a step; an index of a class is one.
+    flat : bool
+        Whether one answer is a number, not a vector.
+    classes : ndarray of shape (n_classes,) or None
+        Sorted.
+    """
+
+    n_channels: int
+    on_rows: bool
+    on_list: bool
+    n_steps: int | None
+    with_lengths: bool
+    n_outputs: int = 0
+    flat: bool = True
+    classes: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, sequences: Sequences, before: Form | None = None, *, lengths=None) -> Form:
+        """That of sequences just checked, which go on where fits of the form `before` ended."""
+        n_steps = int(sequences.lengths[0])
+        even = bool((sequences.lengths == n_steps).all())
+        cut = lengths is not None and sequences.n_steps is not None
+        cut = cut and int(sequences.lengths.min()) < sequences.n_steps
+        if before is not None:
+            even &= before.n_steps == n_steps
+            return replace(
+                before,
+                n_steps=n_steps if even else None,
+                with_lengths=before.with_lengths or cut,
+            )
+        return cls(
+            n_channels=sequences.n_channels,
+            on_rows=sequences.on_rows,
+            on_list=sequences.n_steps is None,
+            n_steps=n_steps if even else None,
+            with_lengths=cut,
+        )
+
+
+def check_sequences(
+    estimator, X, lengths=None, *, form: Form | None = None, name: str = "X"
+) -> Sequences:
     """X in any of its forms, finite where it counts; copied only to convert or to join it.
 
     Parameters
     ----------
     estimator : estimator
-        Its `n_channels` says what a 2-D X means; the number of features is recorded there, or
-        compared with what is.
+        Its `n_channels` says what a 2-D X means; number and names of the features are recorded
+        there, or compared with what is.
     X : array-like of shape (n, T * n_channels) or (n, T, C), or list of arrays (T_i, C)
     lengths : array-like of shape (n,) or None
         Steps of each sequence. None: all; a 3-D X then may mark steps that are not there by NaN
         in all channels, up to the last step.
-    reset : bool
+    form : Form or None
+        What X must agree with. None: this is the first X of a fit.
     name : str
         What messages call X.
     """
     items = _list_of_sequences(X)
-    if reset:
+    if form is None:
         vars(estimator).pop("feature_names_in_", None)
     if items is not None:
-        found = _from_list(estimator, items, reset, name)
+        found = _from_list(estimator, items, form, name)
         if lengths is not None and not np.array_equal(lengths, found.lengths):
             raise ValueError(
                 f"lengths was passed with a list, whose sequences have lengths of their own; "
@@ -134,9 +194,9 @@ def check_sequences(estimator, X, lengths=None, *, reset: bool, name: str = "X")
         if not hasattr(X, "columns") and getattr(X, "ndim", 2) >= 3:
             found = _from_array(X, lengths, name)
         else:
-            return _from_rows(estimator, X, lengths, reset, name)
-    _check_channels(estimator, found, reset, name)
-    if not reset and found.steps.dtype == np.float64:
+            return _from_rows(estimator, X, lengths, form, name)
+    _check_channels(estimator, found, form, name)
+    if form is not None and found.steps.dtype == np.float64:
         check_fits_network(found.valid, estimator, name)
     return found
 
@@ -168,11 +228,9 @@ def _shape(item) -> tuple:
     return (len(item), *(max(_shape(item[0]), _shape(item[-1])) if len(item) else ()))
 
 
-def _from_list(estimator, items: list, reset: bool, name: str) -> Sequences:
-    arrays = [
-        _one_sequence(estimator, item, reset, f"{name}[{i}]") for i, item in enumerate(items)
-    ]
-    _check_names(estimator, items, reset, name)
+def _from_list(estimator, items: list, form: Form | None, name: str) -> Sequences:
+    arrays = [_one_sequence(estimator, item, form, f"{name}[{i}]") for i, item in enumerate(items)]
+    _check_names(estimator, items, form, name)
     widths = [array.shape[1] for array in arrays]
     for i, width in enumerate(widths):
         if width != widths[0]:
@@ -189,7 +247,7 @@ def _from_list(estimator, items: list, reset: bool, name: str) -> Sequences:
     return found
 
 
-def _check_names(estimator, items: list, reset: bool, name: str) -> None:
+def _check_names(estimator, items: list, form: Form | None, name: str) -> None:
     """Names of the channels, where sequences are frames: the same for all, as they were in fit."""
     names = [list(item.columns) if hasattr(item, "columns") else None for item in items]
     for i, columns in enumerate(names):
@@ -198,11 +256,11 @@ def _check_names(estimator, items: list, reset: bool, name: str) -> None:
                 f"{name}[{i}] has columns {columns}, but {name}[0] has {names[0]}: all sequences "
                 "need the same channels in the same order."
             )
-    if names[0] is not None and (reset or not estimator._fitted_on_rows):
-        check_feature_names(estimator, items[0], reset=reset)
+    if names[0] is not None and (form is None or not form.on_rows):
+        check_feature_names(estimator, items[0], reset=form is None)
 
 
-def _one_sequence(estimator, item, reset: bool, name: str) -> np.ndarray:
+def _one_sequence(estimator, item, form: Form | None, name: str) -> np.ndarray:
     """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
     if type(item) is not np.ndarray or item.dtype not in FLOATS:
         item = to_array_like(item, name)
@@ -218,7 +276,7 @@ def _one_sequence(estimator, item, reset: bool, name: str) -> np.ndarray:
                 input_name=name,
             )
     if item.ndim == 1 and len(item):
-        item = _as_rows(item[None], _channels_of_rows(estimator, reset, name), name)[0]
+        item = _as_rows(item[None], _channels_of_rows(estimator, form, name), name)[0]
     if item.ndim not in (1, 2):
         raise ValueError(
             f"{name} has {item.ndim} dimensions; expected 2D: a sequence is an array of shape "
@@ -242,27 +300,26 @@ def _as_rows(X: np.ndarray, n_channels: int, name: str) -> np.ndarray:
     return X.reshape(len(X), X.shape[1] // n_channels, n_channels)
 
 
-def _channels_of_rows(estimator, reset: bool, name: str) -> int:
+def _channels_of_rows(estimator, form: Form | None, name: str) -> int:
     """What `n_channels` says, or said in `fit`, of rows of numbers."""
-    if reset:
+    if form is None:
         return int(estimator.n_channels)
-    if not estimator._fitted_on_rows and estimator.n_channels != estimator._channels:
+    if not form.on_rows and estimator.n_channels != form.n_channels:
         raise ValueError(
             f"A 2-D {name} has n_channels={estimator.n_channels!r} channels a step, but "
-            f"{type(estimator).__name__} is expecting {estimator._channels}: set n_channels, or, "
+            f"{type(estimator).__name__} is expecting {form.n_channels}: set n_channels, or, "
             f"for one sequence of shape (n_steps, n_channels), pass {name}[None]."
         )
-    return estimator._channels
+    return form.n_channels
 
 
-def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
+def _from_rows(estimator, X, lengths, form: Form | None, name: str) -> Sequences:
     """A 2-D X: a row is a sequence, its columns are features with names."""
+    reset = form is None
     if not reset and np.ndim(X) < 2:  # refused for that, not for its channels: an empty list, say
         check_rows(estimator, X, reset=False, name=name, any_width=True)
-    n_channels = _channels_of_rows(estimator, reset, name)
-    if reset:
-        estimator._fitted_on_rows, estimator._channels = True, n_channels
-    only_channels = not estimator._fitted_on_rows  # are known
+    n_channels = _channels_of_rows(estimator, form, name)
+    only_channels = not reset and not form.on_rows  # are known
     finite = lengths is None
     X = check_rows(estimator, X, reset=reset, name=name, any_width=only_channels, finite=finite)
     X = _as_rows(X, n_channels, name)
@@ -271,7 +328,7 @@ def _from_rows(estimator, X, lengths, reset: bool, name: str) -> Sequences:
             f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
             f"(n_steps, n_channels), pass {name}[None]."
         )
-    found = _as_steps(X, check_lengths(lengths, *X.shape[:2], name))
+    found = replace(_as_steps(X, check_lengths(lengths, *X.shape[:2], name)), on_rows=True)
     if not finite:
         _check_finite(found.valid(), found, name)
     return found
@@ -370,13 +427,12 @@ def _check_finite(values: np.ndarray, found: Sequences, name: str) -> None:
         ) from None
 
 
-def _check_channels(estimator, found: Sequences, reset: bool, name: str) -> None:
+def _check_channels(estimator, found: Sequences, form: Form | None, name: str) -> None:
     """Record or compare the number of channels of an X that is not 2-D."""
-    if reset:
-        estimator._fitted_on_rows, estimator._channels = False, found.n_channels
+    if form is None:
         estimator.n_features_in_ = found.n_channels
-    elif found.n_channels != estimator._channels:
+    elif found.n_channels != form.n_channels:
         raise ValueError(
             f"{name} has {found.n_channels} channels, but {type(estimator).__name__} is expecting "
-            f"{estimator._channels} channels as input."
+            f"{form.n_channels} channels as input."
         )

@@ -17,7 +17,7 @@ from ._sequences.pooling import POOLINGS
 from ._sequences.stepper import Stepper
 from ._vectors.architectures import ARCHITECTURES
 from ._vectors.convolutional import ConvolutionalAutoencoder, check_image_shape
-from ._vectors.corruptions import CORRUPTIONS, Corrupter, Range
+from ._vectors.corruptions import CORRUPTIONS, Corrupter, Corruption, Range
 from ._vectors.custom import CustomAutoencoder
 from ._vectors.dense import DenseAutoencoder
 from ._vectors.interface import AutoencoderNetwork, Passes
@@ -37,6 +37,7 @@ __all__ = [
     "Bound",
     "ConvolutionalAutoencoder",
     "Corrupter",
+    "Corruption",
     "CustomAutoencoder",
     "DenseAutoencoder",
     "Packing",

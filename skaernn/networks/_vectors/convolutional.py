@@ -174,10 +174,25 @@ class ConvolutionalAutoencoder(ModuleNetwork):
     tied_weights: bool = False
     variational: bool = False
 
+    def __post_init__(self):
+        shape = check_image_shape(self.image_shape, self.n_features)
+        object.__setattr__(self, "image_shape", shape)
+
+    @classmethod
+    def refusal(cls, given):
+        """See `AutoencoderNetwork`."""
+        sizes = given["hidden_layer_sizes"]
+        if isinstance(sizes, int) or len(sizes):
+            return None
+        return (
+            "architecture='convolutional' needs the channels of at least one layer in "
+            "hidden_layer_sizes, got ()."
+        )
+
     @property
     def shapes(self) -> list[Shape]:
         """What an image becomes, layer by layer of the encoder."""
-        shapes = [check_image_shape(self.image_shape, self.n_features)]
+        shapes = [self.image_shape]
         for channels in self.hidden_layer_sizes:
             height, width, _ = shapes[-1]
             shapes.append((-(-height // 2), -(-width // 2), channels))

@@ -73,6 +73,22 @@ class CustomAutoencoder(ModuleNetwork):
 
     draws = True
 
+    @classmethod
+    def refusal(cls, given):
+        """See `AutoencoderNetwork`."""
+        reasons = {
+            "linear_path": "its layers are not known to start at zero",
+            "tied_weights": "its layers are not known to mirror each other",
+            "dropout": "put torch.nn.Dropout into its modules instead",
+        }
+        for name, reason in reasons.items():
+            if given[name] not in (False, "auto"):  # 0.0 is one of them
+                return (
+                    f"{name}={given[name]!r} is not possible with an architecture of your own: "
+                    f"{reason}."
+                )
+        return super().refusal(given)
+
     @cached_property
     def template(self):
         """See `ModuleNetwork`; here with constants that every other takes over."""

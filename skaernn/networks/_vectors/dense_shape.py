@@ -55,6 +55,8 @@ class DenseShape(AutoencoderNetwork):
     tied_weights: bool = False
     variational: bool = False
 
+    path_by_default = True
+
     @property
     def sides(self) -> dict[str, tuple[int, ...]]:
         """Widths from the input of each side to its output."""

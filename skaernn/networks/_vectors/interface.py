@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +34,8 @@ class AutoencoderNetwork(ABC):
         Whether the encoder gives means and log-variances of a Gaussian, not codes.
     draws : bool
         Whether the network draws random numbers of its own in training.
+    path_by_default : bool
+        Whether this kind of network has the linear path unless it is told otherwise.
     """
 
     n_features: int
@@ -42,7 +46,18 @@ class AutoencoderNetwork(ABC):
     dropout: float = 0.0
     tied_weights: bool = False
     variational: bool = False
-    draws = False
+    draws: ClassVar[bool] = False
+    path_by_default: ClassVar[bool] = False
+
+    @classmethod
+    def refusal(cls, given: Mapping[str, Any]) -> str | None:
+        """Why a network of this kind cannot have what parameters, by name, ask for, if so."""
+        if given["image_shape"] is None:
+            return None
+        return (
+            f"image_shape={given['image_shape']!r} is read by architecture='convolutional' only, "
+            f"got architecture={given['architecture']!r}."
+        )
 
     @property
     def n_encoded(self) -> int:

@@ -1,0 +1,79 @@
+"""From form and rows of sequences to the objective of a recurrent network on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .._inputs.sequences import Form
+from .._losses.loss import Loss
+from .._rows.matrix import Counted
+from .._rows.moments import feature_scales, moments
+from .._rows.sequences import SequenceRows
+from .._training.sequences import RecurrentObjective
+from ..networks import (
+    RecurrentNetwork,
+    SequenceAutoencoder,
+)
+from .plan import Plan
+
+
+@dataclass(frozen=True)
+class SequencePlan(Plan):
+    """Plan of a recurrent network, whatever it is to learn.
+
+    Attributes
+    ----------
+    describe : callable
+        From the form of the input to the description of the network.
+    loss_on : callable
+        From answers and form to the loss.
+    dropout : float
+    """
+
+    describe: Callable[[Form], RecurrentNetwork | SequenceAutoencoder]
+    loss_on: Callable[[Counted, Form], Loss]
+    scaling: str | None
+    dropout: float
+    advice: str = "a smaller hidden_size or n_layers"
+    noise: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "noise", {"dropout": self.dropout})
+
+    @property
+    def keyed(self) -> bool:
+        """Whether something random depends on the content of a row."""
+        return any(self.noise.values())
+
+    def network(self, data):
+        return self.describe(data.form)
+
+    def sizes(self, network):
+        return network.widths
+
+    def begin(self, network, rows: SequenceRows, form: Form, **how):
+        loss = self.loss_on(rows.answers, form)
+        rows = rows.scaled(**self._units(rows, loss, network))
+        return RecurrentObjective(network, loss, rows, **how)
+
+    def resume(self, fitted, module, rows: SequenceRows, form: Form, **how):
+        network = fitted.network.with_dropout(self.dropout)
+        loss = self.loss_on(rows.answers, form)
+        return RecurrentObjective(network, loss, rows.scaled(**module.units), **how)
+
+    def _units(self, rows: SequenceRows, loss: Loss, network) -> dict[str, torch.Tensor]:
+        """Means and deviations of channels and, where the output can be moved, of targets."""
+        if self.scaling is None:
+            return {}
+        wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
+        mean, deviation = moments(rows.steps)
+        units = {"x_mean": mean.to(wide), "x_scale": feature_scales(deviation).to(wide)}
+        movable = network.output_activation == loss.output_activation
+        if loss.default_scaling is not None and movable and not rows.reconstructs:
+            mean, deviation = moments(rows.answers)
+            units |= {"y_mean": mean.to(wide), "y_scale": feature_scales(deviation).to(wide)}
+        return units
