@@ -127,7 +127,7 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
     with _undone_if_refused(estimator):
         resumes = (incremental or estimator.warm_start) and hasattr(estimator, "module_")
         plan = estimator._plan()
-        _check_solver(estimator, plan)
+        check_solver(estimator, plan)
         held_out = check_validation_inputs(estimator.early_stopping, held_out)
         if resumes:
             _check_continuable(estimator)
@@ -168,7 +168,7 @@ def can_partial_fit(estimator) -> bool:
     return True
 
 
-def _check_solver(estimator, plan) -> None:
+def check_solver(estimator, plan) -> None:
     """Refuse what L-BFGS cannot have."""
     refused = {"early_stopping": estimator.early_stopping, **plan.noise}
     for name, value in refused.items():

@@ -1,6 +1,7 @@
 """Corruption: is the noise what it is called, and does a network trained on it denoise?"""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -178,13 +179,14 @@ def test_only_training_corrupts(name):
 def test_ends_of_the_first_rows_hold_for_later_ones():
     first, later = DIGITS[:100], 5 * DIGITS[100:200] - 2
     estimator = fitted(first, corruption="salt_and_pepper", max_iter=1, scaling=None)
-    low, high = (end.copy() for end in estimator._range)
+    low, high = (end.copy() for end in estimator._fitted.limits)
     np.testing.assert_array_equal(low, first.min(0))
     np.testing.assert_array_equal(high, first.max(0))
     twin = copy.deepcopy(estimator)
     estimator.partial_fit(later)
-    np.testing.assert_array_equal(estimator._range, (low, high))
-    twin._range = later.min(0), later.max(0)  # what it would be, if calls set their own
+    np.testing.assert_array_equal(estimator._fitted.limits, (low, high))
+    ends = later.min(0), later.max(0)  # what they would be, if calls set their own
+    twin._fitted = dataclasses.replace(twin._fitted, limits=ends)
     twin.partial_fit(later)
     assert not np.array_equal(twin.transform(first), estimator.transform(first))
 
@@ -197,4 +199,4 @@ def test_ends_are_those_of_scaled_rows_that_count():
     ).fit(X, sample_weight=weight)
     deviation = X[:100].std(0)
     scaled = (X[:100] - X[:100].mean(0)) / np.where(deviation > 0, deviation, 1)
-    np.testing.assert_allclose(estimator._range, (scaled.min(0), scaled.max(0)), atol=1e-9)
+    np.testing.assert_allclose(estimator._fitted.limits, (scaled.min(0), scaled.max(0)), atol=1e-9)

@@ -14,7 +14,7 @@ from interrupts import interrupt_solver
 from settings import global_state
 from variants import ALL_VARIANTS, make
 
-from skaernn._estimators import base
+from skaernn._estimators import fitting
 
 X = np.random.default_rng(0).random((40, 5))  # in [0, 1], as one of the losses needs it
 ANSWERS = ("transform", "reconstruction_error", "score_samples")
@@ -187,7 +187,7 @@ class TestGlobalState:
     def test_the_module_constructors_draw_nothing(self):
         estimator = make().fit(X)
         before = global_state()
-        module = estimator._network.module_from(estimator.module_.state_dict())
+        module = estimator._fitted.network.module_from(estimator.module_.state_dict())
         assert not module.training
         assert global_state() == before
 
@@ -198,7 +198,7 @@ class TestThreadCount:
         before = torch.get_num_threads()
         torch.set_num_threads(3)
         inside, gates, seen = threading.Barrier(3), [threading.Event() for _ in range(2)], {}
-        train = base.train
+        train = fitting.train
 
         def held(*args, **kwargs):
             which = int(threading.current_thread().name)
@@ -211,7 +211,7 @@ class TestThreadCount:
             make().fit(X)
             seen[int(threading.current_thread().name), "after"] = torch.get_num_threads()
 
-        monkeypatch.setattr(base, "train", held)
+        monkeypatch.setattr(fitting, "train", held)
         threads = [threading.Thread(target=work, name=str(i)) for i in range(2)]
         try:
             for thread in threads:

@@ -8,6 +8,7 @@ from own_networks import small, twice, with_state
 from pairwise import all_pairs
 
 from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
+from skaernn._estimators.fitting import check_solver
 from skaernn._losses.likelihoods import LIKELIHOODS
 from skaernn._losses.reconstruction import LOSSES
 from skaernn._training.solvers import SCHEDULES, SOLVERS
@@ -123,8 +124,7 @@ def _accepted(estimator):
     def together(row):
         model = estimator(**row)
         try:
-            model._check_solver()
-            model._check_combinations()
+            check_solver(model, model._plan())
         except ValueError:
             return False
         return True

@@ -133,7 +133,7 @@ def test_early_stopping_restores_the_best_weights(linear_path):
     assert estimator.best_validation_score_ >= max(scores)
     assert estimator.best_loss_ is None
     _, held_out = make_rows(
-        X, torch.from_numpy(X), None, torch.float64, validation=(0.1, estimator._seed)
+        X, torch.from_numpy(X), None, torch.float64, validation=(0.1, estimator._fitted.seed)
     )
     assert len(held_out) == 30
     rows = X[held_out.index.numpy()]
