@@ -10,6 +10,7 @@ from variants import COURSES, VARIANTS, make
 
 from skaernn import AutoencoderTransformer
 from skaernn._estimators import variational, vector_base, vector_codes
+from skaernn._losses.reconstruction import LOSSES
 
 TAKEN_IN = [
     estimator_checks.check_n_features_in,
@@ -33,7 +34,7 @@ def legal_values(monkeypatch):
         return (0.5 + 0.5 * (X / (1 + np.abs(X)))).astype(X.dtype)
 
     def use(estimator):
-        if estimator._loss.fixed_output:
+        if LOSSES[estimator.loss].fixed_output:
             for module in (vector_base, vector_codes, variational):
                 monkeypatch.setattr(module, "check_rows", squashed)
         return estimator
