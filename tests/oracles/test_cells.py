@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from skaernn.networks._sequences._layers.choice import HAND_WRITTEN, layer_pass
+from skaernn.networks._linear import with_memory
+from skaernn.networks._sequences._layers.choice import FAST, layer_pass
 from skaernn.networks._sequences._layers.kernels import OneDNNPass, TorchPass
 from skaernn.networks._sequences._layers.padded import PaddedPass, padded_steps
-from skaernn.networks._sequences.cells import CELLS
+from skaernn.networks._sequences._layers.step import StepPass
+from skaernn.networks._sequences.cells import CELLS, TorchCell
 from skaernn.networks._sequences.packing import Packing
 
 # Sums of some hundred products in float64, each wrong by 1e-16 of its terms, over tens of steps.
@@ -19,13 +21,13 @@ KINDS = [("rnn", "tanh"), ("rnn", "relu"), ("lstm", "tanh"), ("gru", "tanh")]
 LENGTHS = [[1], [6, 6, 6], [5, 1], [9, 9, 4, 4, 4, 3, 1], [30] * 5 + [12]]
 every_kind = pytest.mark.parametrize(("name", "activation"), KINDS)
 every_length = pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-every_way = pytest.mark.parametrize("way", ["hand-written", "torch"])
+every_way = pytest.mark.parametrize("way", ["hand-written", "steps", "torch"])
 
 
 def pass_class(cell, way):
-    return {"hand-written": HAND_WRITTEN[type(cell)], "torch": TorchPass, "oneDNN": OneDNNPass}[
-        way
-    ]
+    classes = {"hand-written": FAST[type(cell)][-1], "steps": StepPass, "oneDNN": OneDNNPass}
+    # what torch has no layer of goes step by step
+    return {**classes, "torch": TorchPass if isinstance(cell, TorchCell) else StepPass}[way]
 
 
 class Problem:
@@ -70,25 +72,19 @@ class Problem:
         return output, grads, delta_x
 
     def autograd(self):
-        """The same by torch's own layer, the gradients in torch's arrangement."""
+        """The same by the layer of a fitted module, the gradients in its arrangement."""
         cell = self.cell
-        options = {"nonlinearity": cell.activation} if cell.torch_class is nn.RNN else {}
-        layer = cell.torch_class(cell.n_inputs, cell.hidden_size, dtype=self.x.dtype, **options)
+        layer = with_memory(cell.layers(1, False, self.x.dtype), "cpu")
         with torch.no_grad():
             for parameter, value in zip(
-                layer.parameters(), cell.to_torch(self.blocks), strict=True
+                layer.parameters(), cell.to_module(self.blocks), strict=True
             ):
                 parameter.copy_(value)
         x = self.x.clone().requires_grad_()
         states = tuple(state[None] for state in self.states)
         states = states if cell.n_states == 2 else states[0]
-        if self.packing.is_uniform:
-            padded = x.view(self.packing.n_steps, self.packing.n_rows, -1)
-            output = layer(padded, states)[0].flatten(0, 1)
-        else:
-            sizes = torch.tensor(self.packing.batch_sizes)
-            packed = nn.utils.rnn.PackedSequence(x, sizes)
-            output = layer(packed, states)[0].data
+        sizes = torch.tensor(self.packing.batch_sizes)
+        output = layer(nn.utils.rnn.PackedSequence(x, sizes), states)[0].data
         output.backward(self.delta)
         return output.detach(), [p.grad for p in layer.parameters()], x.grad
 
@@ -137,15 +133,15 @@ def test_forward_equals_a_loop_in_numpy(name, activation, lengths, way):
 
 def assert_equals_autograd(problem, way, cache=None):
     output, grads, delta_x = problem.run(way, cache=cache)
-    expected, (w_ih, w_hh, b_ih, b_hh), expected_delta_x = problem.autograd()
+    expected, references, expected_delta_x = problem.autograd()
     torch.testing.assert_close(output, expected, **CLOSE)
     torch.testing.assert_close(delta_x, expected_delta_x, **CLOSE)
-    found = problem.cell.to_torch(grads)
-    for gradient, reference in zip(found, (w_ih, w_hh, b_ih), strict=False):
+    found = problem.cell.to_module(grads)
+    for gradient, reference in zip(found[:3], references[:3], strict=True):
         torch.testing.assert_close(gradient, reference, **CLOSE)
     if "candidate_bias" in grads:
-        hidden_size = problem.cell.hidden_size
-        torch.testing.assert_close(grads["candidate_bias"][0], b_hh[-hidden_size:], **CLOSE)
+        bias, hidden_size = references[3], problem.cell.hidden_size
+        torch.testing.assert_close(grads["candidate_bias"][0], bias[-hidden_size:], **CLOSE)
 
 
 @every_way
@@ -261,7 +257,7 @@ def test_passes_look_into_parameters_and_input(name, activation, way):
     expected, gradients, delta = problem.autograd()
     torch.testing.assert_close(layer.h, expected, **CLOSE)
     torch.testing.assert_close(delta_x, delta, **CLOSE)
-    torch.testing.assert_close(problem.cell.to_torch(grads)[1], gradients[1], **CLOSE)
+    torch.testing.assert_close(problem.cell.to_module(grads)[:2][-1], gradients[:2][-1], **CLOSE)
 
 
 @every_kind
@@ -295,6 +291,34 @@ def test_a_sequence_in_a_batch_equals_the_sequence_alone(name, activation, way):
             sums[key] += grad
     for key, grad in grads.items():
         torch.testing.assert_close(sums[key], grad, **CLOSE)
+
+
+@pytest.mark.parametrize("lengths", [[40] * 9, [40, 40, 31, 7, 1]], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@every_kind
+def test_fast_passes_equal_steps(name, activation, dtype, lengths):
+    """At widths beyond a processor's vectors, in either type, with states that have gradients."""
+    problem = Problem(name, activation, lengths, 70, 130, dtype=dtype)
+    cell, packing, found = problem.cell, problem.packing, {}
+    kinds = [kind for kind in FAST[type(cell)] if kind.pays(cell, packing, problem.x, False)]
+    for kind in (StepPass, *kinds):
+        grads = {key: torch.empty_like(block) for key, block in problem.blocks.items()}
+        delta_x = torch.empty_like(problem.x)
+        layer = kind(cell, problem.blocks, grads, packing, problem.x, delta_x, True)
+        for initial, state in zip(layer.initial, problem.states, strict=True):
+            initial.copy_(state)
+        layer.forward()
+        output = layer.h.clone()
+        layer.delta.copy_(problem.delta)
+        layer.backward()
+        found[kind] = [output, delta_x, *grads.values(), *layer.delta_initial]
+    # some 40 steps of sums of 200 products, relative to the largest number
+    tolerance = 1e-3 if dtype == torch.float32 else 1e-11
+    assert len(found) > 1
+    for kind, numbers in found.items():
+        for number, expected in zip(numbers, found[StepPass], strict=True):
+            error = (number - expected).abs().max()
+            assert error <= tolerance * expected.abs().max(), kind
 
 
 @every_length
@@ -344,7 +368,7 @@ def test_fading_gradients_leave_no_denormal_numbers(name, activation, lengths):
         problem.blocks["weight"][-1] = 5
     grads = {key: torch.empty_like(block) for key, block in problem.blocks.items()}
     delta_x = torch.empty_like(problem.x)
-    layer = HAND_WRITTEN[type(problem.cell)](
+    layer = FAST[type(problem.cell)][-1](
         problem.cell, problem.blocks, grads, problem.packing, problem.x, delta_x
     )
     layer.forward()

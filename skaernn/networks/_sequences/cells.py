@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-Blocks = dict[str, Tensor]
-States = tuple[Tensor, ...]
+from .stepped import Blocks, States, SteppedLayers
 
 
 def start_weights(weight: Tensor, generator: torch.Generator) -> None:
@@ -51,20 +51,13 @@ class Cell(ABC):
     hidden_size: int
     activation: str = "tanh"
 
-    #: Gates in the order of torch, each with its place in our block.
-    gates: ClassVar[tuple[int, ...]]
     n_states: ClassVar[int] = 1
-    torch_class: ClassVar[type[nn.RNNBase]]
+    n_gates: ClassVar[int] = 1  # blocks of H columns
 
     @property
-    def n_gates(self) -> int:
-        """Number of blocks of H columns."""
-        return len(self.gates)
-
-    @property
-    def order(self) -> list[int]:
-        """Gates in our order, each with its place in torch's."""
-        return sorted(range(self.n_gates), key=self.gates.__getitem__)
+    def bounded(self) -> bool:
+        """Whether states stay finite however often it reads zeros."""
+        return True
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -78,11 +71,6 @@ class Cell(ABC):
         masks = {name: torch.zeros(shape, device="cpu") for name, shape in self.shapes.items()}
         masks["weight"][:-1] = 1
         return masks
-
-    @property
-    def torch_kernel(self):
-        """What torch's layer calls."""
-        return getattr(torch._VF, self.torch_class.__name__.lower())
 
     def start(self, blocks: Blocks, generator: torch.Generator) -> None:
         """Write random parameters into `blocks`.
@@ -110,6 +98,58 @@ class Cell(ABC):
         product = torch.addmm(weight[-1], torch.cat([h, x], 1), weight[:-1])
         return product.split(self.hidden_size, dim=1)
 
+    def layers(self, n_layers: int, bidirectional: bool, dtype: torch.dtype) -> nn.Module:
+        """The layers of a fitted module, this one first, without memory ("meta")."""
+        return SteppedLayers(self, n_layers, bidirectional, dtype)
+
+    def to_module(self, blocks: Blocks) -> tuple[Tensor, ...]:
+        """Copies of the parameters in the arrangement of `layers`."""
+        return tuple(block.clone() for block in blocks.values())
+
+    def from_module(self, weights: Sequence[Tensor], blocks: Blocks) -> None:
+        """Write parameters in the arrangement of `layers` into `blocks`."""
+        for block, weight in zip(blocks.values(), weights, strict=True):
+            block.copy_(weight)
+
+
+class TorchCell(Cell):
+    """A cell that torch has a layer of, which fitted modules are then made of."""
+
+    #: Gates in the order of torch, each with its place in our block.
+    gates: ClassVar[tuple[int, ...]]
+    torch_class: ClassVar[type[nn.RNNBase]]
+
+    @property
+    def order(self) -> list[int]:
+        """Gates in our order, each with its place in torch's."""
+        return sorted(range(self.n_gates), key=self.gates.__getitem__)
+
+    @property
+    def torch_kernel(self):
+        """What torch's layer calls."""
+        return getattr(torch._VF, self.torch_class.__name__.lower())
+
+    def layers(self, n_layers, bidirectional, dtype, **options):
+        """The layers of a fitted module, this one first, without memory ("meta")."""
+        return self.torch_class(
+            self.n_inputs,
+            self.hidden_size,
+            n_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dtype=dtype,
+            device="meta",
+            **options,
+        )
+
+    def to_module(self, blocks):
+        """Copies of the parameters in the arrangement of `layers`."""
+        return self.to_torch(blocks)
+
+    def from_module(self, weights, blocks):
+        """Write parameters in the arrangement of `layers` into `blocks`."""
+        self.from_torch(*weights, blocks)
+
     def to_torch(self, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Copies of the parameters as torch has them: w_ih, w_hh, b_ih, b_hh."""
         n_hidden = self.hidden_size
@@ -135,11 +175,20 @@ class Cell(ABC):
         self.from_torch(w_ih, w_hh, b_ih, torch.zeros_like(b_hh), grads)
 
 
-class Vanilla(Cell):
+class Vanilla(TorchCell):
     """The plain recurrent layer, of tanh or of relu units."""
 
     gates = (0,)
     torch_class = nn.RNN
+
+    @property
+    def bounded(self) -> bool:
+        """Whether states stay finite however often it reads zeros."""
+        return self.activation == "tanh"
+
+    def layers(self, n_layers, bidirectional, dtype):
+        """The layers of a fitted module, this one first, without memory ("meta")."""
+        return super().layers(n_layers, bidirectional, dtype, nonlinearity=self.activation)
 
     @property
     def torch_kernel(self):
@@ -152,7 +201,7 @@ class Vanilla(Cell):
         return (getattr(torch, self.activation)(product),)
 
 
-class LSTM(Cell):
+class LSTM(TorchCell):
     """Long short-term memory; states h and c.
 
     Gates lie in the order o, i, f, g: sigmoids side by side, and side by side those whose
@@ -160,7 +209,7 @@ class LSTM(Cell):
     """
 
     gates = (1, 2, 3, 0)  # torch: i, f, g, o
-    n_states = 2
+    n_states, n_gates = 2, 4
     torch_class = nn.LSTM
 
     def start(self, blocks: Blocks, generator: torch.Generator) -> None:
@@ -176,7 +225,7 @@ class LSTM(Cell):
         return o.sigmoid() * c.tanh(), c
 
 
-class GRU(Cell):
+class GRU(TorchCell):
     """Gated recurrent unit.
 
     Gates lie in the order n, r, z. The candidate n has a second bias, the one under its reset
@@ -184,6 +233,7 @@ class GRU(Cell):
     """
 
     gates = (1, 2, 0)  # torch: r, z, n
+    n_gates = 3
     torch_class = nn.GRU
 
     @property

@@ -16,11 +16,9 @@ from torch import Tensor
 
 from .._activations import OUTPUTS
 from .._linear import linear_from, with_memory
-from .cells import CELLS
 from .module import UNITS, RecurrentModule
 from .packing import Packing
 from .passes import Bound, RecurrentPasses
-from .pooling import pooling_module
 from .shape import RecurrentShape
 
 
@@ -60,23 +58,14 @@ class RecurrentNetwork(RecurrentShape):
     def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
         """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
         # made without memory, and then given some: nothing is drawn from the global generator
-        layers = CELLS[self.cell].torch_class(
-            self.n_inputs,
-            self.hidden_size,
-            self.n_layers,
-            batch_first=True,
-            bidirectional=self.bidirectional,
-            dtype=theta.dtype,
-            device="meta",
-            **({"nonlinearity": self.activation} if self.cell == "rnn" else {}),
-        )
+        layers = self.cells[0].layers(self.n_layers, self.bidirectional, theta.dtype)
         with_memory(layers, theta.device)
-        for weights, cell, blocks in self._torch_weights(layers, theta):
-            for weight, value in zip(weights, cell.to_torch(blocks), strict=True):
+        for weights, cell, blocks in self._weights_of(layers, theta):
+            for weight, value in zip(weights, cell.to_module(blocks), strict=True):
                 weight.data.copy_(value)
         layers.flatten_parameters()
         block = self.blocks(theta, "output")["weight"]
-        pooling = pooling_module(self.pooling, **self.blocks(theta, "pool"))
+        pooling = self.pool.built(self.blocks(theta, "pool"))
         units = {name: None if v is None else v.clone() for name, v in units.items()}
         return RecurrentModule(
             layers,
@@ -96,16 +85,16 @@ class RecurrentNetwork(RecurrentShape):
 
     def pack(self, module: RecurrentModule, theta: Tensor) -> None:
         """Write the parameters of `module` into `theta` (P,)."""
-        for weights, cell, blocks in self._torch_weights(module.layers, theta):
-            cell.from_torch(*weights, blocks)
-        for query in self.blocks(theta, "pool").values():
-            query.copy_(module.pooling.query.weight.T)
+        for weights, cell, blocks in self._weights_of(module.layers, theta):
+            cell.from_module(weights, blocks)
+        for name, block in self.blocks(theta, "pool").items():
+            block.copy_(getattr(module.pooling, name).weight.T)
         block = self.blocks(theta, "output")["weight"]
         block[:-1] = module.output.weight.T
         block[-1] = module.output.bias
 
-    def _torch_weights(self, layers, theta: Tensor):
-        """Yield the parameters of torch's layers, the cell and its blocks in `theta`."""
+    def _weights_of(self, layers, theta: Tensor):
+        """Yield parameters of each of a module's layers, its cell and its blocks in `theta`."""
         every = iter(layers.all_weights)
         for i, cell in enumerate(self.cells):
             for direction in self.directions:

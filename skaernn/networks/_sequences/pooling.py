@@ -1,8 +1,8 @@
 """How the steps of a sequence become the vectors that the output layer reads.
 
-Each way exists twice: as a pass over packed steps, with its gradient, and step by step, with
-accumulators that can be stored and taken up again where a sequence was cut. Accumulators of zeros
-are those of a sequence that has not begun.
+Each way exists three times: as a pass over packed steps, with its gradient; step by step, with
+accumulators that can be stored and taken up again where a sequence was cut; and as a module over
+padded steps. Accumulators of zeros are those of a sequence that has not begun.
 """
 
 from __future__ import annotations
@@ -191,107 +191,6 @@ class _AttentionPass(PoolingPass):
         self._delta.addmm_(d_score, self._query.mT)
 
 
-class Pooling(ABC):
-    """One way, without data; `u` below is [h | x] of one step, (n, H + C)."""
-
-    passes: type[PoolingPass]
-
-    def shapes(self, n_hidden: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of the parameter blocks."""
-        return {}
-
-    def widths(self, width: int) -> tuple[int, ...]:
-        """Widths of the accumulators."""
-        return ()
-
-    @abstractmethod
-    def update(self, accumulators: Accumulators, u: Tensor, blocks: Blocks) -> Accumulators:
-        """One more step; gives new tensors and leaves the old ones as they are."""
-
-    def result(self, accumulators: Accumulators, u: Tensor) -> Tensor:
-        """What comes of all steps; `u` is the last one."""
-        return accumulators[0] / accumulators[1]
-
-
-class EveryStep(Pooling):
-    """No pooling: one vector a step."""
-
-    passes = _EveryStepPass
-
-    def update(self, accumulators, u, blocks):
-        return ()
-
-    def result(self, accumulators, u):
-        return u
-
-
-class Last(EveryStep):
-    """The last step; of the other direction, its own last, which is the first."""
-
-    passes = _LastPass
-
-
-class Mean(Pooling):
-    """The mean over steps."""
-
-    passes = _MeanPass
-
-    def widths(self, width):
-        return width, 1
-
-    def update(self, accumulators, u, blocks):
-        total, count = accumulators
-        return total + u, count + 1
-
-
-class Max(Pooling):
-    """The largest of the steps, unit by unit; the count tells a beginning from a zero."""
-
-    passes = _MaxPass
-
-    def widths(self, width):
-        return width, 1
-
-    def update(self, accumulators, u, blocks):
-        largest, count = accumulators
-        return torch.where(count > 0, torch.maximum(largest, u), u), count + 1
-
-    def result(self, accumulators, u):
-        return accumulators[0]
-
-
-class Attention(Pooling):
-    """The mean weighted by softmax(h q), for a learnt q (after Raffel & Ellis 2016).
-
-    The accumulators are sum and normaliser, both relative to exp of the largest score so far.
-    """
-
-    passes = _AttentionPass
-
-    def shapes(self, n_hidden):
-        return {"query": (n_hidden, 1)}
-
-    def widths(self, width):
-        return width, 1, 1
-
-    def update(self, accumulators, u, blocks):
-        total, normaliser, largest = accumulators
-        score = u[:, : len(blocks["query"])] @ blocks["query"]
-        begun = normaliser > 0
-        top = torch.where(begun, torch.maximum(largest, score), score)
-        kept, attention = torch.where(begun, (largest - top).exp(), 0), (score - top).exp()
-        return kept * total + attention * u, kept * normaliser + attention, top
-
-
-POOLINGS: dict[str, Pooling] = {
-    "last": Last(),
-    "mean": Mean(),
-    "max": Max(),
-    "attention": Attention(),
-}
-EVERY_STEP = EveryStep()
-
-
 class LastStep(nn.Module):
     """The last step of each direction."""
 
@@ -328,8 +227,107 @@ class AttentionOverSteps(nn.Module):
         return (torch.cat([h, x], dim=-1) * score.softmax(dim=1)).sum(1)
 
 
-def pooling_module(name: str | None, **blocks: Tensor) -> nn.Module | None:
-    """The module of a pooling with its parameters."""
-    modules = {"last": LastStep, "mean": MeanOfSteps, "max": MaxOfSteps}
-    modules["attention"] = AttentionOverSteps
-    return None if name is None else modules[name](**blocks)
+class Pooling(ABC):
+    """One way, without data; `u` below is [h | x] of one step, (n, H + C)."""
+
+    passes: type[PoolingPass]
+    module: type[nn.Module] | None  # None: there is nothing to be done
+
+    def built(self, blocks: Blocks) -> nn.Module | None:
+        """The module of the same function, with copies of parameter blocks."""
+        return None if self.module is None else self.module(**blocks)
+
+    def shapes(self, n_hidden: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameter blocks."""
+        return {}
+
+    def widths(self, width: int) -> tuple[int, ...]:
+        """Widths of the accumulators."""
+        return ()
+
+    @abstractmethod
+    def update(self, accumulators: Accumulators, u: Tensor, blocks: Blocks) -> Accumulators:
+        """One more step; gives new tensors and leaves the old ones as they are."""
+
+    def result(self, accumulators: Accumulators, u: Tensor) -> Tensor:
+        """What comes of all steps; `u` is the last one."""
+        return accumulators[0] / accumulators[1]
+
+
+class EveryStep(Pooling):
+    """No pooling: one vector a step."""
+
+    passes, module = _EveryStepPass, None
+
+    def update(self, accumulators, u, blocks):
+        return ()
+
+    def result(self, accumulators, u):
+        return u
+
+
+class Last(EveryStep):
+    """The last step; of the other direction, its own last, which is the first."""
+
+    passes, module = _LastPass, LastStep
+
+
+class Mean(Pooling):
+    """The mean over steps."""
+
+    passes, module = _MeanPass, MeanOfSteps
+
+    def widths(self, width):
+        return width, 1
+
+    def update(self, accumulators, u, blocks):
+        total, count = accumulators
+        return total + u, count + 1
+
+
+class Max(Pooling):
+    """The largest of the steps, unit by unit; the count tells a beginning from a zero."""
+
+    passes, module = _MaxPass, MaxOfSteps
+
+    def widths(self, width):
+        return width, 1
+
+    def update(self, accumulators, u, blocks):
+        largest, count = accumulators
+        return torch.where(count > 0, torch.maximum(largest, u), u), count + 1
+
+    def result(self, accumulators, u):
+        return accumulators[0]
+
+
+class Attention(Pooling):
+    """The mean weighted by softmax(h q), for a learnt q (after Raffel & Ellis 2016).
+
+    The accumulators are sum and normaliser, both relative to exp of the largest score so far.
+    """
+
+    passes, module = _AttentionPass, AttentionOverSteps
+
+    def shapes(self, n_hidden):
+        return {"query": (n_hidden, 1)}
+
+    def widths(self, width):
+        return width, 1, 1
+
+    def update(self, accumulators, u, blocks):
+        total, normaliser, largest = accumulators
+        score = u[:, : len(blocks["query"])] @ blocks["query"]
+        begun = normaliser > 0
+        top = torch.where(begun, torch.maximum(largest, score), score)
+        kept, attention = torch.where(begun, (largest - top).exp(), 0), (score - top).exp()
+        return kept * total + attention * u, kept * normaliser + attention, top
+
+
+POOLINGS: dict[str, Pooling] = {
+    "last": Last(),
+    "mean": Mean(),
+    "max": Max(),
+    "attention": Attention(),
+}
+EVERY_STEP = EveryStep()

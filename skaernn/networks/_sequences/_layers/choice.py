@@ -10,13 +10,14 @@ from ..packing import Packing
 from .interface import LayerPass
 from .kernels import OneDNNPass, TorchPass
 from .padded import Cache, PaddedPass, padded_steps
-from .tape import TapePass
+from .step import StepPass
 from .tapes import GRUPass, LSTMPass, VanillaPass
 
-HAND_WRITTEN: dict[type[Cell], type[TapePass]] = {
-    Vanilla: VanillaPass,
-    LSTM: LSTMPass,
-    GRU: GRUPass,
+#: Passes for the CPU, the first of which that pays is taken; `StepPass` serves all other cells.
+FAST: dict[type[Cell], tuple[type[LayerPass], ...]] = {
+    LSTM: (OneDNNPass, LSTMPass),
+    GRU: (GRUPass,),
+    Vanilla: (VanillaPass,),
 }
 _MOST_KEPT = 4  # passes for batches of unequal lengths; each has memory of its own
 
@@ -37,18 +38,15 @@ def layer_pass(
     With a `cache`, a dict for one layer and its `blocks` and `grads`, batches of sequences of
     unequal length share what is kept there; only the newest of their passes may be used.
     """
-    if cache is not None and _can_be_padded(cell, packing, x):
+    chosen = _fastest(cell, grads is not None, packing, x)
+    # where no unit grows beyond all bounds after a sequence has ended
+    ragged = not packing.is_uniform and x.device.type == "cpu"
+    if cache is not None and ragged and chosen.is_recorded and cell.bounded:
         n_steps = padded_steps(packing, cell.hidden_size)
         if n_steps is not None:
             kept = _kept(cell, blocks, grads, n_steps, packing.n_rows, x, delta_x, begins, cache)
             return PaddedPass(*kept, packing, x, delta_x)
-    return _fastest(cell, grads, packing, x)(cell, blocks, grads, packing, x, delta_x, begins)
-
-
-def _can_be_padded(cell: Cell, packing: Packing, x: Tensor) -> bool:
-    """Whether it makes sense, and no unit grows beyond all bounds where a sequence has ended."""
-    bounded = not (isinstance(cell, Vanilla) and cell.activation == "relu")
-    return bounded and not packing.is_uniform and x.device.type == "cpu"
+    return chosen(cell, blocks, grads, packing, x, delta_x, begins)
 
 
 def _kept(
@@ -75,18 +73,7 @@ def _kept(
     return cache[key]
 
 
-def _fastest(cell: Cell, grads: Blocks | None, packing: Packing, x: Tensor) -> type[LayerPass]:
-    """The class whose forward and, with `grads`, backward passes together take least time.
-
-    Measured on one thread over 1 to 512 units, 5 to 500 steps, 1 to 200 rows. An LSTM's step by
-    hand costs at least 15 µs; oneDNN costs 150 to 200 µs and little more a step, and the weights
-    in its arrangement: it wins where there are many steps of little work each. Forward alone it
-    is never much slower, and has no tape to record, which takes longer than a few such passes.
-    """
-    if x.device.type != "cpu":
-        return TorchPass
-    n_rows, n_hidden, n_steps = packing.n_rows, cell.hidden_size, packing.n_steps
-    little = n_rows * n_hidden <= 2048 and n_rows <= 100 and n_hidden <= 4 * n_steps
-    if isinstance(cell, LSTM) and n_steps >= 24 and OneDNNPass.supports(packing, x):
-        return OneDNNPass if little or grads is None else HAND_WRITTEN[LSTM]
-    return HAND_WRITTEN[type(cell)]
+def _fastest(cell: Cell, trains: bool, packing: Packing, x: Tensor) -> type[LayerPass]:
+    """The class whose forward and, if it `trains`, backward passes together take least time."""
+    candidates = (TorchPass, *FAST.get(type(cell), ()), StepPass)
+    return next(kind for kind in candidates if kind.pays(cell, packing, x, trains))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor
+
+from ..cells import Cell
+from ..packing import Packing
 
 
 class LayerPass(ABC):
@@ -37,10 +41,18 @@ class LayerPass(ABC):
         Holds the gradient with respect to `initial` after `backward`; empty without `begins`.
     """
 
+    #: Whether making one takes longer than padding sequences to equal lengths.
+    is_recorded: ClassVar[bool] = False
+
     h: Tensor
     delta: Tensor
     initial: tuple[Tensor, ...]
     delta_initial: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def pays(cls, cell: Cell, packing: Packing, x: Tensor, trains: bool) -> bool:
+        """Whether it is possible here, and faster than what comes after it."""
+        return True
 
     @abstractmethod
     def forward(self) -> None:

@@ -63,6 +63,7 @@ class Steps:
 class TapePass(LayerPass):
     """What the passes of all cells share; see `LayerPass` for the parameters."""
 
+    is_recorded = True
     #: Blocks of H columns in the gradient of a row: of gates that read h, then of all.
     n_deltas: tuple[int, int]
     #: Blocks of H columns in the factors of a row.
@@ -110,6 +111,11 @@ class TapePass(LayerPass):
             if begins:
                 self.delta_initial = (x.new_empty(n_rows, cell.hidden_size),)
             self._record_backward(grads, delta_x)
+
+    @classmethod
+    def pays(cls, cell, packing, x, trains):
+        """See `LayerPass`."""
+        return x.device.type == "cpu"
 
     def forward(self) -> None:
         for operation in self._forward:
