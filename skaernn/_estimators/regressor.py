@@ -41,6 +41,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         - "rnn": the plain recurrent layer (Elman 1990) [1]_, with `activation`
         - "lstm": long short-term memory (Hochreiter & Schmidhuber 1997) [2]_
         - "gru": gated recurrent unit (Cho et al. 2014) [3]_
+        - "mingru": minimal gated recurrent unit (Feng et al. 2024) [9]_, whose gates read x
+          alone: faster, and it forgets by x alone, too
     hidden_size : int, default=32
         Units of a layer, of one direction.
     n_layers : int, default=1
@@ -209,6 +211,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     .. [7] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015.
     .. [8] C. Raffel, D. P. W. Ellis: Feed-forward networks with attention can solve some
        long-term memory problems. ICLR workshop, 2016.
+    .. [9] L. Feng, F. Tung, M. O. Ahmed, Y. Bengio, H. Hajimirsadeghi: Were RNNs all we needed?
+       arXiv 2410.01201, 2024.
 
     Examples
     --------

@@ -46,6 +46,8 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         - "rnn": the plain recurrent layer (Elman 1990) [1]_, with `activation`
         - "lstm": long short-term memory (Hochreiter & Schmidhuber 1997) [2]_
         - "gru": gated recurrent unit (Cho et al. 2014) [3]_
+        - "mingru": minimal gated recurrent unit (Feng et al. 2024) [9]_, whose gates read x
+          alone: faster, and it forgets by x alone, too
     n_layers : int, default=1
         Layers of the encoder, and of the decoder, each of which reads the one before.
     bidirectional : bool, default=False
@@ -191,6 +193,8 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
     .. [7] D. P. Kingma, J. Ba: Adam: a method for stochastic optimization. ICLR 2015.
     .. [8] N. Srivastava, E. Mansimov, R. Salakhutdinov: Unsupervised learning of video
        representations using LSTMs. ICML 2015.
+    .. [9] L. Feng, F. Tung, M. O. Ahmed, Y. Bengio, H. Hajimirsadeghi: Were RNNs all we needed?
+       arXiv 2410.01201, 2024.
 
     Examples
     --------

@@ -9,6 +9,8 @@ from test_recurrent_oracles import LENGTHS, C, H, packed_gradient, padded_and_pa
 from skaernn.networks import CELLS, Packing, SequenceAutoencoder
 from skaernn.networks._sequences._layers import choice
 from skaernn.networks._sequences._layers.kernels import TorchPass
+from skaernn.networks._sequences._layers.step import StepPass
+from skaernn.networks._sequences.cells import TorchCell
 
 K = 2
 SHAPES = [
@@ -89,8 +91,8 @@ def test_other_ways_of_a_layer(cell, lengths):
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_layers_of_torch_as_on_other_devices(cell, lengths, monkeypatch):
-    monkeypatch.setattr(choice, "_fastest", lambda *sizes: TorchPass)
-    monkeypatch.setattr(choice, "_can_be_padded", lambda *sizes: False)
+    foreign = TorchPass if issubclass(CELLS[cell], TorchCell) else StepPass
+    monkeypatch.setattr(choice, "_fastest", lambda *sizes: foreign)
     network, theta = network_with(cell=cell, n_layers=2)
     assert_passes_equal_autograd(network, theta, lengths)
 

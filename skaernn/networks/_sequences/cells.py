@@ -5,10 +5,11 @@ The state h reads itself and the input x, every gate as sigmoid(h W_h + x W_x + 
     Vanilla   h' = f(h W_h + x W_x + b)                                        f: tanh or relu
     LSTM      c' = f c + i g,   h' = o tanh(c')                                g: tanh for sigmoid
     GRU       h' = z h + (1 - z) n,   n = tanh(x W_x + b + r (h W_h + b_h))
+    MinGRU    h' = (1 - z) h + z n,   n = g(x W_x + b),   z = sigmoid(x W_x + b)
 
 (Elman 1990; Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; Cho et al.
-2014, with r after the product as cuDNN and torch have it.) The parameters of all gates are one
-block (H + C + 1, gates H), whose rows read [h | x | 1].
+2014, with r after the product as cuDNN and torch have it; Feng et al. 2024.) The parameters of all
+gates are one block (H + C + 1, gates H), whose rows read [h | x | 1].
 """
 
 from __future__ import annotations
@@ -274,4 +275,32 @@ class GRU(TorchCell):
         grads["candidate_bias"][0] = b_hh[-self.hidden_size :]
 
 
-CELLS: dict[str, type[Cell]] = {"rnn": Vanilla, "lstm": LSTM, "gru": GRU}
+class MinGRU(Cell):
+    """Minimal gated recurrent unit (Feng et al. 2024), whose gate and candidate read x alone.
+
+    With g(a) = a + 1/2 for a >= 0, else sigmoid(a), as the paper has it. Gates lie in the order
+    z, candidate, in one block (C + 1, 2 H), whose rows read [x | 1].
+    """
+
+    n_gates = 2
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameter blocks."""
+        return {"weight": (self.n_inputs + 1, 2 * self.hidden_size)}
+
+    def start(self, blocks: Blocks, generator: torch.Generator) -> None:
+        """Write random parameters into `blocks`: after Glorot & Bengio (2010), biases zero."""
+        weight = blocks["weight"].zero_()
+        for gate in weight.split(self.hidden_size, dim=1):
+            start_weights(gate[:-1], generator)
+
+    def step(self, x: Tensor, states: States, blocks: Blocks) -> States:
+        """The states after one step of input `x` (n, C) from `states`, (n, H) each."""
+        weight = blocks["weight"]
+        z, a = torch.addmm(weight[-1], x, weight[:-1]).split(self.hidden_size, dim=1)
+        candidate = torch.where(a >= 0, a + 0.5, a.sigmoid())
+        return (torch.lerp(states[0], candidate, z.sigmoid()),)
+
+
+CELLS: dict[str, type[Cell]] = {"rnn": Vanilla, "lstm": LSTM, "gru": GRU, "mingru": MinGRU}
