@@ -22,6 +22,8 @@ from skaernn.networks._sequences.packing import Packing
         ("gru", [50] * 16, 32, torch.float32, "cpu", None),
         ("rnn", [50] * 16, 32, torch.float32, "cpu", None),
         ("gru", [50] * 16, 32, torch.float32, "meta", TorchPass),
+        ("mingru", [50] * 16, 32, torch.float32, "cpu", None),
+        ("mingru", [50] * 16, 32, torch.float32, "meta", None),
         ("lstm", [50] * 16, 32, torch.float32, "meta", TorchPass),
     ],
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..cells import GRU, LSTM, Blocks, Cell, Vanilla
+from ..cells import GRU, LSTM, Blocks, Cell, MinGRU, Vanilla
 from ..packing import Packing
 from .interface import LayerPass
 from .kernels import OneDNNPass, TorchPass
 from .padded import Cache, PaddedPass, padded_steps
+from .scan import MinGRUPass
 from .step import StepPass
 from .tapes import GRUPass, LSTMPass, VanillaPass
 
@@ -18,6 +19,7 @@ FAST: dict[type[Cell], tuple[type[LayerPass], ...]] = {
     LSTM: (OneDNNPass, LSTMPass),
     GRU: (GRUPass,),
     Vanilla: (VanillaPass,),
+    MinGRU: (MinGRUPass,),
 }
 _MOST_KEPT = 4  # passes for batches of unequal lengths; each has memory of its own
 

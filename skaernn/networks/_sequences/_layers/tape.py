@@ -31,10 +31,10 @@ from ..packing import Packing
 from .interface import LayerPass
 
 # called without Python's wrapper around overloads, which doubles the cost
-_hardshrink = torch.ops.aten.hardshrink.out._op
+hardshrink = torch.ops.aten.hardshrink.out._op
 # Gradients that fade away are cut off before they are denormal numbers, which are slow.
-_NEGLIGIBLE = {torch.float32: 1e-30, torch.float64: 1e-300}
-_STEPS_BETWEEN_CUTS = 8
+NEGLIGIBLE = {torch.float32: 1e-30, torch.float64: 1e-300}
+STEPS_BETWEEN_CUTS = 8
 _ROWS_WORTH_COPIES = 64
 _CHUNK = 1 << 17  # numbers in the factors and gradients of a chunk
 
@@ -183,7 +183,7 @@ class TapePass(LayerPass):
         gates = self._slots(deltas.view(-1, n_gates, n_hidden), chunk).steps
         for t in reversed(chunk):
             dh, i = incoming[t], t - chunk.start
-            if t % _STEPS_BETWEEN_CUTS == _STEPS_BETWEEN_CUTS - 1:
+            if t % STEPS_BETWEEN_CUTS == STEPS_BETWEEN_CUTS - 1:
                 self._record_cut(dh)
             self._record_step(t, dh, factors.steps[i], gates[i].transpose(0, 1))
             if t or self.delta_initial:
@@ -195,8 +195,8 @@ class TapePass(LayerPass):
 
     def _record_cut(self, dh: Tensor) -> None:
         """Set to zero what is negligible."""
-        bound = _NEGLIGIBLE[dh.dtype]
-        self._backward.append(partial(_hardshrink, dh, bound, out=dh))
+        bound = NEGLIGIBLE[dh.dtype]
+        self._backward.append(partial(hardshrink, dh, bound, out=dh))
 
     def _record_gradients(
         self, grads: Blocks, source: Tensor, deltas: Tensor, is_first: bool
