@@ -58,6 +58,17 @@ def _derivative(overload, *constants, saved_last: bool = False):
     return record
 
 
+_gelu_out = _kernel(_aten.gelu.out)
+
+
+def _gelu(z: Tensor, *, out: Tensor) -> None:
+    """Torch's kernel, which in float32 (oneDNN) takes `out` for a tensor laid out as `z` is."""
+    if z.dtype == torch.float64 or out.stride() == z.stride():
+        _gelu_out(z, out=out)
+    else:
+        out.copy_(functional.gelu(z))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(None, None, nn.Identity),
     "logistic": Activation(
@@ -86,7 +97,7 @@ ACTIVATIONS: dict[str, Activation] = {
         needs_input=True,
     ),
     "gelu": Activation(
-        _kernel(_aten.gelu.out),
+        _gelu,
         _derivative(_aten.gelu_backward.grad_input),
         nn.GELU,
         needs_input=True,
