@@ -17,6 +17,17 @@ from torch import Tensor
 _MIN_EPOCHS = 10  # after which it means something that no epoch was better than the start
 
 
+class Evaluation(Protocol):
+    """An objective at whatever `theta` (K, P) holds, with the gradient going to `grad` (K, P)."""
+
+    def sums(self, batch: Any) -> Tensor:
+        """Sums over a batch (K, 3): the weighted loss, what to divide it by, and room.
+
+        All three are written anew, and the gradient of the first overwrites `grad`. Sums, not
+        means: they add over batches and devices.
+        """
+
+
 class Objective(Protocol):
     """A network, a loss and a penalty on one source of rows, for K models at once.
 
@@ -38,12 +49,8 @@ class Objective(Protocol):
     def batches(self, epoch: int) -> Iterable[Any]:
         """The batches of an epoch: a pure function of the seed and `epoch`."""
 
-    def sums(self, theta: Tensor, batch: Any, grad: Tensor) -> Tensor:
-        """Sums over a batch (K, 3): the weighted loss, what to divide it by, and room.
-
-        The gradient of the first overwrites `grad` (K, P). Sums, not means: they add over
-        batches and devices.
-        """
+    def bound(self, theta: Tensor, grad: Tensor | None = None) -> Evaluation:
+        """Evaluations that look into `theta` and write into `grad`, for as long as it is held."""
 
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
         """Write the penalty into the room, ``sums[:, 2]``, and add its gradient to `grad`."""
@@ -168,6 +175,7 @@ def train(
     theta, grad = state.theta, state.grad
     if len(theta) != 1:
         raise NotImplementedError("Several models at once are evaluated, but not yet trained.")
+    evaluation = objective.bound(theta, grad)
     totals = theta.new_zeros(1, 3)
     # The loss of an exact epoch belongs to the parameters it began with.
     looks_back = objective.exact and validation is None
@@ -177,7 +185,7 @@ def train(
     batch = None
 
     def evaluate() -> Tensor:
-        sums = objective.sums(theta, batch, grad)
+        sums = evaluation.sums(batch)
         objective.penalty(theta, grad, sums)
         if max_norm is not None:  # of the mean, while `grad` is the sum
             norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)

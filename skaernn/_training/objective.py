@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +19,10 @@ _MOST_KEPT = 8  # workspaces, and fewer if they are large
 
 
 class Workspace(ABC):
-    """A network's work on batches of one shape, in buffers of its own."""
+    """A network's work on batches of one shape, in buffers of its own.
+
+    Whoever asked for sums may change them: all three are made anew every time.
+    """
 
     @abstractmethod
     def value(self, batch: Batch) -> Tensor:
@@ -91,20 +96,24 @@ class RowsObjective(ABC):
         self._generator = torch.Generator(device="cpu")
         everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._everything = rows.sorted(everything) if self._one_batch else everything
-        self._workspaces: dict[Hashable, tuple[Hashable, Workspace]] = {}
-        self._evaluated: Tensor | None = None
+        self._judge: Evaluation | None = None  # without gradient, at a copy of its own
         self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
-        self._part_grad: Tensor | None = None
 
     @abstractmethod
     def shape(self, batch: Batch) -> Hashable:
         """What batches that can share a workspace have in common."""
 
     @abstractmethod
-    def workspace(
-        self, theta: Tensor, grad: Tensor | None, shape: Hashable, *, noisy: bool
-    ) -> Workspace:
-        """Buffers for batches of a `shape`, bound to `theta` and `grad` (K, P)."""
+    def workspace(self, memory: Any, shape: Hashable, *, noisy: bool) -> Workspace:
+        """Buffers for batches of a `shape`, at what `memory` has given of theta and grad."""
+
+    def memory(self, theta: Tensor, grad: Tensor | None) -> Any:
+        """What all workspaces at `theta` and `grad` (K, P) have in common."""
+        return theta, grad
+
+    def bound(self, theta: Tensor, grad: Tensor | None = None) -> Evaluation:
+        """Evaluations at whatever `theta` (K, P) holds; without `grad` of the value alone."""
+        return Evaluation(self, theta, grad)
 
     def zeros(self) -> Tensor:
         """Parameters (1, P), all zero."""
@@ -124,19 +133,6 @@ class RowsObjective(ABC):
             everything = everything.take(order.to(everything.index.device))
         return [self.rows.sorted(batch) for batch in everything.split(self._batch_size)]
 
-    def sums(self, theta: Tensor, batch: Batch, grad: Tensor) -> Tensor:
-        """Loss of a batch, its number of losses (weights have mean 1), and room."""
-        if len(batch.index) <= self.most_rows:
-            return self._workspace(theta, grad, batch).sums(batch)
-        if self._part_grad is None:
-            self._part_grad = torch.empty_like(theta)
-        grad.zero_()
-        total = theta.new_zeros(len(theta), 3)
-        for part in batch.split(self.most_rows):
-            total += self._workspace(theta, self._part_grad, part).sums(part)
-            grad += self._part_grad
-        return total
-
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
         """L2 penalty on the weights of the network."""
         if self._decay is None:
@@ -149,9 +145,10 @@ class RowsObjective(ABC):
     def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
         """Mean loss of one model without dropout and L2 penalty, under one draw of noise."""
         rows = self.rows if n_rows is None else self.rows.sample(n_rows)
-        if self._evaluated is None:
-            self._evaluated = torch.empty_like(theta)
-        self._evaluated.copy_(theta)
+        if self._judge is None:
+            # by proxy: objective and judge in a circle would keep rows until a collection
+            self._judge = Evaluation(weakref.proxy(self), torch.empty_like(theta), None)
+        self._judge.theta.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
         if n_rows is not None or self._parts is None:
             everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, EVALUATION))
@@ -160,7 +157,7 @@ class RowsObjective(ABC):
         else:
             parts = self._parts
         for part in parts[0]:
-            total += self._workspace(self._evaluated, None, part).value(part)[:, 0]
+            total += self._judge.value(part)[:, 0]
         return total.item() / parts[1]
 
     def share(self, shape: Hashable) -> float:
@@ -171,16 +168,55 @@ class RowsObjective(ABC):
         """Where a workspace for a shape is kept; another shape there takes its place."""
         return shape
 
-    def _workspace(self, theta: Tensor, grad: Tensor | None, batch: Batch) -> Workspace:
-        shape = self.shape(batch)
-        key = (id(theta), id(grad), self.place(shape))  # a workspace keeps both alive
-        of_shape, found = self._workspaces.pop(key, (None, None))
+
+class Evaluation:
+    """Evaluations of an objective at the memory of some parameters.
+
+    It owns what looks into that memory: workspaces, one for each shape of batches, those used
+    last. Changing the parameters in place is all that an evaluation elsewhere takes.
+
+    Parameters
+    ----------
+    objective : RowsObjective
+    theta : Tensor of shape (K, P)
+    grad : Tensor of shape (K, P) or None
+    """
+
+    def __init__(self, objective: RowsObjective, theta: Tensor, grad: Tensor | None):
+        self.theta, self.grad = theta, grad
+        self._objective, self._memory = objective, objective.memory(theta, grad)
+        self._workspaces: dict[Hashable, tuple[Hashable, Workspace]] = {}
+        self._part: Evaluation | None = None  # with a gradient of its own
+
+    def value(self, batch: Batch) -> Tensor:
+        """Loss of a batch, its number of losses (weights have mean 1), and room, (K, 3)."""
+        return self._workspace(batch).value(batch)
+
+    def sums(self, batch: Batch) -> Tensor:
+        """The same with dropout; the gradient of the first overwrites `grad`."""
+        size = self._objective.most_rows
+        if len(batch.index) <= size:
+            return self._workspace(batch).sums(batch)
+        if self._part is None:
+            self._part = self._objective.bound(self.theta, torch.empty_like(self.grad))
+        self.grad.zero_()
+        total = self.theta.new_zeros(len(self.theta), 3)
+        for part in batch.split(size):
+            total += self._part.sums(part)
+            self.grad += self._part.grad
+        return total
+
+    def _workspace(self, batch: Batch) -> Workspace:
+        objective = self._objective
+        shape = objective.shape(batch)
+        place = objective.place(shape)
+        of_shape, found = self._workspaces.pop(place, (None, None))
         if of_shape != shape:
-            share = self.share(shape)
-            kept = [self.share(other) for other, _ in self._workspaces.values()]
+            share = objective.share(shape)
+            kept = [objective.share(other) for other, _ in self._workspaces.values()]
             while kept and (len(kept) >= _MOST_KEPT or sum(kept) + share > 1):
                 del self._workspaces[next(iter(self._workspaces))]  # not used for longest
                 del kept[0]
-            found = self.workspace(theta, grad, shape, noisy=grad is not None)
-        self._workspaces[key] = shape, found
+            found = objective.workspace(self._memory, shape, noisy=self.grad is not None)
+        self._workspaces[place] = shape, found
         return found

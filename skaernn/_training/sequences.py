@@ -71,7 +71,6 @@ class RecurrentObjective(RowsObjective):
             "y_scale": rows.targets.scale,
         }
         self._loaded = rows.loaded()
-        self._bound: dict[tuple[int, int], object] = {}  # by theta and grad, which they keep
         longest = rows.n_steps or int(rows.lengths[rows.index].max())
         self._width = network.states_per_step
         width = longest * self._width
@@ -115,25 +114,25 @@ class RecurrentObjective(RowsObjective):
         """One for all batches of unequal lengths, whose workspaces share memory."""
         return shape if shape.is_uniform else None
 
-    def workspace(self, theta, grad, shape, *, noisy):
+    def memory(self, theta, grad):
+        """See `RowsObjective`."""
+        return self.network.bound(theta, grad)
+
+    def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
         network = self.network if noisy else self.network.with_dropout(0.0)
         linear_output = network.output_activation == self.loss.output_activation
-        bound = self._bound.get((id(theta), id(grad)))
-        if bound is None:
-            bound = self._bound[id(theta), id(grad)] = network.bound(theta, grad)
-        passes = network.passes(bound, shape, linear_output=linear_output)
-        return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed, (theta, grad))
+        passes = network.passes(memory, shape, linear_output=linear_output)
+        return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed)
 
 
 class _RecurrentWorkspace(Workspace):
-    def __init__(self, passes, loss: Loss, rows: SequenceRows, seed: int, kept: tuple):
+    def __init__(self, passes, loss: Loss, rows: SequenceRows, seed: int):
         self._passes, self._loss, self._rows, self._seed = passes, loss, rows, seed
-        self._kept = kept  # theta and grad, whose ids name this workspace
         self._places = rows.places(passes.packing)
-        self._sums = kept[0].new_zeros(1, 3)
-        self._sums[:, 1] = passes.output.shape[1]
-        self._value = self._sums[:, :1, None]
+        self._sums = passes.x.new_zeros(1, 3)
+        self._value, self._rest = self._sums[:, :1, None], self._sums[:, 1:]
+        self._count = passes.x.new_tensor([passes.output.shape[1], 0])
         self._gradient = Gradient.of(passes.delta)
         self._loaded: Batch | None = None
         self._targets: Tensor | None = None
@@ -151,6 +150,7 @@ class _RecurrentWorkspace(Workspace):
         self._loss.value_and_gradient(
             passes.output, self._targets, self._weight, self._gradient, self._value
         )
+        self._rest.copy_(self._count)
         return self._sums
 
     def sums(self, batch):

@@ -181,29 +181,27 @@ class ReconstructionObjective(RowsObjective):
         """See `RowsObjective`."""
         return len(batch.index)
 
-    def workspace(self, theta, grad, shape, *, noisy):
+    def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
         network, goal = self.network, self.goal
         if not noisy:
             network = network.with_dropout(0.0)
         passes = network.passes(
-            theta,
-            grad,
+            *memory,
             shape,
             linear_output=network.output_activation == goal.loss.output_activation,
             penalty=goal.penalty,
         )
-        return _ReconstructionWorkspace(passes, goal, self.rows, self.seed, (theta, grad))
+        return _ReconstructionWorkspace(passes, goal, self.rows, self.seed)
 
 
 class _ReconstructionWorkspace(Workspace):
-    def __init__(self, passes: Passes, goal: Goal, rows: Rows, seed: int, kept: tuple):
+    def __init__(self, passes: Passes, goal: Goal, rows: Rows, seed: int):
         self._passes, self._goal, self._rows, self._seed = passes, goal, rows, seed
-        self._kept = kept  # theta and grad, whose ids name this workspace
         n_models, n_rows, _ = passes.x.shape
-        self._sums = kept[0].new_zeros(n_models, 3)
-        self._sums[:, 1] = n_rows
-        self._value = self._sums[:, :1, None]
+        self._sums = passes.x.new_zeros(n_models, 3)
+        self._value, self._rest = self._sums[:, :1, None], self._sums[:, 1:]
+        self._count = passes.x.new_tensor([n_rows, 0])
         self._gradient = Gradient.of(passes.delta)
         self._target = passes.x  # what is read is what is to come out, if nothing corrupts it
         if goal.corrupter is not None:
@@ -247,6 +245,7 @@ class _ReconstructionWorkspace(Workspace):
         goal.loss.value_and_gradient(
             passes.output, self._target, batch.weight, self._gradient, self._value
         )
+        self._rest.copy_(self._count)
         if goal.penalty is not None:
             self._sums[:, 0] += self._penalty(batch.weight)
         return self._sums

@@ -152,7 +152,7 @@ def test_no_strength_is_no_penalty():
         (batch,) = objective.batches(0)
         grad = torch.empty_like(theta)
         with torch.no_grad():
-            objective.sums(theta, batch, grad)
+            objective.bound(theta, grad).sums(batch)
         torch.testing.assert_close(grad[0], expected)
 
 

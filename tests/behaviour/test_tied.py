@@ -51,7 +51,7 @@ def test_gradient_equals_that_of_a_formula_in_numpy():
     batch, x, weight = batch_of(objective)
     grad = torch.empty_like(theta)
     with torch.no_grad():
-        objective.sums(theta, batch, grad)
+        objective.bound(theta, grad).sums(batch)
     module, slots = (objective.network.module(flat[0]) for flat in (theta, grad))
     names = "encoder.network.0.weight", "encoder.network.0.bias", "decoder.network.0.bias"
     W, b, c = (dict(module.named_parameters())[name].detach().numpy() for name in names)

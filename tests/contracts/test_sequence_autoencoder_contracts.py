@@ -293,9 +293,9 @@ class TestCourses:
         seen = []
         attributes = SequenceAutoencoderTransformer._attributes
 
-        def spy(self, objective, state):
+        def spy(self, plan, form, objective, state):
             seen.extend([objective.rows, objective._loaded])
-            return attributes(self, objective, state)
+            return attributes(self, plan, form, objective, state)
 
         monkeypatch.setattr(SequenceAutoencoderTransformer, "_attributes", spy)
         make().fit(data())

@@ -68,11 +68,11 @@ def test_several_models_at_once_equal_one_at_a_time(loss):
     theta = torch.cat([one, one.flip(1), 0.5 * one])
     grad = torch.empty_like(theta)
     (batch,) = objective.batches(0)
-    sums = objective.sums(theta, batch, grad)
+    sums = objective.bound(theta, grad).sums(batch)
     objective.penalty(theta, grad, sums)
     for k in range(3):
         single, single_grad = theta[k : k + 1].clone(), torch.empty_like(one)
-        expected = objective.sums(single, batch, single_grad)
+        expected = objective.bound(single, single_grad).sums(batch)
         objective.penalty(single, single_grad, expected)
         torch.testing.assert_close(sums[k], expected[0])
         torch.testing.assert_close(grad[k], single_grad[0])
@@ -82,12 +82,27 @@ def test_large_batches_in_parts_equal_the_whole(monkeypatch):
     objective, theta = make_objective(hidden_layer_sizes=(6,), linear_path=True)
     (batch,) = objective.batches(0)
     whole, parts = torch.empty_like(theta), torch.empty_like(theta)
-    expected = objective.sums(theta, batch, whole).clone()
+    expected = objective.bound(theta, whole).sums(batch).clone()
     monkeypatch.setattr(ReconstructionObjective, "most_rows", 10)
+    evaluation = objective.bound(theta, parts)
     for _ in range(5):
-        torch.testing.assert_close(objective.sums(theta, batch, parts), expected)
+        torch.testing.assert_close(evaluation.sums(batch), expected)
         torch.testing.assert_close(parts, whole)
-    assert len(objective._workspaces) == 3  # one for the whole, two for parts of 10 and of 1
+    assert len(evaluation._part._workspaces) == 2  # for parts of 10 and of 1
+
+
+@pytest.mark.parametrize("most_rows", [8192, 10])
+def test_what_becomes_of_sums_is_no_matter_to_the_next(most_rows, monkeypatch):
+    """Processes that share the rows add their sums in place."""
+    objective, theta = make_objective(hidden_layer_sizes=(6,))
+    monkeypatch.setattr(ReconstructionObjective, "most_rows", most_rows)
+    (batch,) = objective.batches(0)
+    evaluation = objective.bound(theta, torch.empty_like(theta))
+    expected = evaluation.sums(batch).clone()
+    for _ in range(2):
+        sums = evaluation.sums(batch)
+        assert torch.equal(sums, expected)
+        sums.mul_(2).add_(1)
 
 
 def test_penalty_acts_on_weights_and_spares_biases_and_path():
@@ -166,9 +181,10 @@ def test_lbfgs_reaches_the_minimum_that_scipy_finds():
     objective, theta = make_objective(hidden_layer_sizes=(4,), activation="tanh", alpha=1.0)
     (batch,) = objective.batches(0)
     state = TrainingState.at(theta.clone())
+    evaluation = objective.bound(state.theta, state.grad)
 
     def evaluate():
-        sums = objective.sums(state.theta, batch, state.grad)
+        sums = evaluation.sums(batch)
         objective.penalty(state.theta, state.grad, sums)
         return sums
 

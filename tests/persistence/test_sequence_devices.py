@@ -12,6 +12,7 @@ from skaernn import (
     RNNSequenceRegressor,
     SequenceAutoencoderTransformer,
 )
+from skaernn._training.objective import Evaluation
 from skaernn._training.sequences import RecurrentObjective
 from skaernn.networks import CELLS
 
@@ -89,14 +90,15 @@ def test_workspaces_do_not_pile_up():
     """Nearly every batch of ragged sequences is packed in its own way."""
     model = RNNSequenceRegressor(**{**SMALL, "max_iter": 30}, batch_size=5)
     seen = []
-    attributes = RNNSequenceRegressor._attributes
+    sums = Evaluation.sums
 
-    def spy(self, objective, state):
-        seen.append(len(objective._workspaces))
-        return attributes(self, objective, state)
+    def spy(self, batch):
+        found = sums(self, batch)
+        seen.append(len(self._workspaces))
+        return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RNNSequenceRegressor, "_attributes", spy)
+        patch.setattr(Evaluation, "sums", spy)
         model.fit(X, Y)
     assert 0 < max(seen) <= 8
 

@@ -3,6 +3,7 @@
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
+from skaernn._training.objective import Evaluation
 from skaernn._training.sequences import RecurrentObjective
 from skaernn._training.solvers import SOLVERS
 from skaernn._training.vectors import ReconstructionObjective
@@ -36,9 +37,10 @@ def interrupt_solver(at_step, *, late=False):
 
 @contextmanager
 def interrupt_objective(method, at_call, *, late=False):
-    """Interrupt a method of the objective, dense or recurrent, at one of its calls."""
+    """Interrupt a method of the objective or of its evaluations at one of its calls."""
+    kinds = (ReconstructionObjective, RecurrentObjective, Evaluation)
     with ExitStack() as stack:
-        for kind in (ReconstructionObjective, RecurrentObjective):
+        for kind in (kind for kind in kinds if hasattr(kind, method)):
             replacement = _after(getattr(kind, method), at_call, late)
             stack.enter_context(patch.object(kind, method, replacement))
         yield

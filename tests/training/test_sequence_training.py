@@ -116,9 +116,9 @@ class TestSums:
         theta = some_theta(objective)
         [batch] = objective.batches(0)
         grad, grad_of_parts = torch.empty_like(theta), torch.empty_like(theta)
-        whole = objective.sums(theta, batch, grad).clone()
+        whole = objective.bound(theta, grad).sums(batch).clone()
         objective.most_rows = 2
-        parts = objective.sums(theta, batch, grad_of_parts)
+        parts = objective.bound(theta, grad_of_parts).sums(batch)
         torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
         torch.testing.assert_close(grad_of_parts, grad, rtol=1e-12, atol=1e-14)
 
@@ -138,8 +138,25 @@ class TestSums:
             total += weight * float((output.reshape(y.shape) - y).square().sum()) / 2
             count += weight * m
         assert objective.evaluate(theta) == pytest.approx(total / count, rel=1e-12)
-        sums = objective.sums(theta, next(iter(objective.batches(0))), torch.empty_like(theta))
+        sums = objective.bound(theta, torch.empty_like(theta)).sums(
+            next(iter(objective.batches(0)))
+        )
         assert float(sums[0, 0] / sums[0, 1]) == pytest.approx(total / count, rel=1e-12)
+
+    @pytest.mark.parametrize("most_rows", [8192, 2])
+    def test_what_becomes_of_sums_is_no_matter_to_the_next(self, most_rows):
+        """Processes that share the rows add their sums in place."""
+        objective = objective_on(rows_of([5, 3, 3, 1, 1], per_step=True))
+        objective.most_rows = most_rows
+        theta = some_theta(objective)
+        evaluation = objective.bound(theta, torch.empty_like(theta))
+        [batch] = objective.batches(0)
+        expected = evaluation.sums(batch).clone()
+        assert expected[0, 1] == 13
+        for _ in range(2):
+            sums = evaluation.sums(batch)
+            assert torch.equal(sums, expected)
+            sums.mul_(2).add_(1)
 
     def test_decay_is_divided_by_the_weight_of_the_sequences(self):
         """Not by that of their steps: alpha means the same with one output or with many."""
@@ -153,7 +170,7 @@ class TestSums:
             grad, sums = torch.zeros_like(theta), theta.new_zeros(1, 3)
             objective.penalty(theta, grad, sums)
             [batch] = objective.batches(0)
-            count = objective.sums(theta, batch, torch.empty_like(theta))[0, 1]
+            count = objective.bound(theta, torch.empty_like(theta)).sums(batch)[0, 1]
             pulls.append(grad.max() / count)
         assert float(pulls[0]) == pytest.approx(0.5 / 4)
         assert float(pulls[1]) == pytest.approx(0.5 / 4)

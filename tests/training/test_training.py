@@ -243,18 +243,18 @@ def test_too_large_a_learning_rate_gives_pca_and_says_so():
 
 @pytest.mark.parametrize("evaluation", [3, 4, 5, 8, 13, 21])
 def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, monkeypatch):
-    from skaernn._training.vectors import ReconstructionObjective
+    from skaernn._training.objective import Evaluation
 
     X = np.random.default_rng(0).normal(size=(60, 6))
-    original, calls = ReconstructionObjective.sums, []
+    original, calls = Evaluation.sums, []
 
-    def sums(self, theta, batch, grad):
+    def sums(self, batch):
         calls.append(None)
         if len(calls) == evaluation:
             raise KeyboardInterrupt
-        return original(self, theta, batch, grad)
+        return original(self, batch)
 
-    monkeypatch.setattr(ReconstructionObjective, "sums", sums)
+    monkeypatch.setattr(Evaluation, "sums", sums)
     estimator = AutoencoderTransformer(
         solver="lbfgs", linear_path=False, alpha=0, tol=0, random_state=0
     )
