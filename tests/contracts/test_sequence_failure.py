@@ -90,7 +90,7 @@ class TestDivergence:
     @parametrized(CAN_GO_ON)
     def test_partial_fit_recovers_with_a_smaller_rate(self, variant, solver):
         X, y = variant.data()
-        # units without a bound are so large after a step of 1e30 that no small rate brings them back
+        # units without a bound: after a step of 1e30 no small rate brings them back
         rate = 30.0 if variant.params.get("cell") == "mingru" else 1e30
         wild = {"solver": solver, "learning_rate": rate, "max_grad_norm": None}
         estimator = variant.make(**{**variant.params, **wild})
