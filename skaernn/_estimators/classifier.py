@@ -45,12 +45,17 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
 
     Parameters
     ----------
-    cell : str, default="lstm"
+    cell : str or callable, default="lstm"
         - "rnn": the plain recurrent layer (Elman 1990) [1]_, with `activation`
         - "lstm": long short-term memory (Hochreiter & Schmidhuber 1997) [2]_
         - "gru": gated recurrent unit (Cho et al. 2014) [3]_
         - "mingru": minimal gated recurrent unit (Feng et al. 2024) [9]_, whose gates read x
           alone: faster, and it forgets by x alone, too
+        - a callable: ``cell(n_inputs, hidden_size)`` returns your own `torch.nn.Module`, which
+          maps ``(x, lengths)``, x (n, T, n_inputs) zero beyond the lengths (n,), to (n, T,
+          hidden_size), and is trained as the others are. What it gives beyond the lengths is not
+          read; let no step see them. `n_layers`, `bidirectional` and `activation` stay at their
+          defaults, and there are no states. Module-level functions can be pickled, lambdas not.
     hidden_size : int, default=32
         Units of a layer, of one direction.
     n_layers : int, default=1

@@ -19,7 +19,7 @@ from .._inputs.targets import Targets
 from .._losses.loss import Loss
 from .._rows.content import JointContent, MatrixContent
 from .._rows.matrix import Counted
-from ..networks import POOLINGS, RecurrentNetwork
+from ..networks import POOLINGS, OwnRecurrentNetwork, RecurrentNetwork, recurrent_network
 from .fitting import TrainingInput, can_partial_fit, fit
 from .sequence_base import SequenceEstimator, rows_of
 from .sequence_plan import SequencePlan
@@ -160,16 +160,18 @@ class PredictorEstimator(SequenceEstimator):
                 "return_sequences=True wants an output for each step. Leave pooling at 'last', "
                 "or set return_sequences=False."
             )
+        self._check_cell()
         return SequencePlan(
             describe=self._describe,
             loss_on=self._loss_on,
             scaling=self.scaling,
             dropout=float(self.dropout),
+            factory=self.cell if callable(self.cell) else None,
         )
 
-    def _describe(self, form: Form) -> RecurrentNetwork:
+    def _describe(self, form: Form) -> RecurrentNetwork | OwnRecurrentNetwork:
         n_outputs, output_activation = self._output(form)
-        return RecurrentNetwork(
+        return recurrent_network(
             n_inputs=form.n_channels,
             hidden_size=int(self.hidden_size),
             n_outputs=n_outputs,
@@ -245,11 +247,9 @@ class PredictorEstimator(SequenceEstimator):
     def _run_on(self, X, lengths, initial_state, return_state=False):
         """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
         check_is_fitted(self)
-        if return_state and self._fitted.network.bidirectional:
-            raise ValueError(
-                f"{type(self).__name__} has no state to give with bidirectional=True: one "
-                "direction begins at the end of a sequence."
-            )
+        stateless = self._fitted.network.stateless
+        if return_state and stateless:
+            raise ValueError(f"{type(self).__name__} has no state to give with {stateless}.")
         sequences = self._sequences_to_run(X, lengths)
         dtype = numpy_dtype(self.module_.dtype)
         state = check_state(initial_state, sequences, self._fitted.network, dtype)

@@ -42,12 +42,18 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         Size of the code.
     hidden_size : int, default=32
         Units of a layer, of one direction.
-    cell : str, default="lstm"
+    cell : str or callable, default="lstm"
         - "rnn": the plain recurrent layer (Elman 1990) [1]_, with `activation`
         - "lstm": long short-term memory (Hochreiter & Schmidhuber 1997) [2]_
         - "gru": gated recurrent unit (Cho et al. 2014) [3]_
         - "mingru": minimal gated recurrent unit (Feng et al. 2024) [9]_, whose gates read x
           alone: faster, and it forgets by x alone, too
+        - a callable: ``cell(n_inputs, hidden_size)`` returns your own `torch.nn.Module`, which
+          maps ``(x, lengths)``, x (n, T, n_inputs) zero beyond the lengths (n,), to (n, T,
+          hidden_size), and is trained as the others are. What it gives beyond the lengths is not
+          read; let no step see them. `n_layers`, `bidirectional` and `activation` stay at their
+          defaults. Module-level functions can be pickled, lambdas cannot. It is the encoder's;
+          the decoder, which begins at a state, then is an LSTM.
     n_layers : int, default=1
         Layers of the encoder, and of the decoder, each of which reads the one before.
     bidirectional : bool, default=False
@@ -376,11 +382,13 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
             )
         if scaling == "auto":
             scaling = None if loss.default_scaling is None else "standard"
+        self._check_cell()
         return SequencePlan(
             describe=self._describe,
             loss_on=lambda answers, form: loss,
             scaling=scaling,
             dropout=float(self.dropout),
+            factory=self.cell if callable(self.cell) else None,
             advice="a smaller hidden_size, n_layers or n_components",
         )
 

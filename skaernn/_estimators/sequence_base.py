@@ -22,7 +22,7 @@ class SequenceEstimator(NeuralEstimator):
 
     _parameter_constraints: dict = {
         **NeuralEstimator._parameter_constraints,
-        "cell": [StrOptions(set(CELLS))],
+        "cell": [StrOptions(set(CELLS)), callable],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, 1000, closed="both")],  # beyond is a slip
         "bidirectional": ["boolean"],
@@ -37,6 +37,23 @@ class SequenceEstimator(NeuralEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def _check_cell(self) -> None:
+        """Refuse what a cell of the user's own cannot have."""
+        if not callable(self.cell):
+            return
+        if isinstance(self.cell, torch.nn.Module):
+            raise TypeError(
+                "cell must be a function that makes modules, got a torch.nn.Module: return one "
+                "from cell(n_inputs, hidden_size)."
+            )
+        defaults = {"n_layers": 1, "bidirectional": False, "activation": "tanh"}
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is not possible with a cell of your own, "
+                    f"which has all its layers in it: leave {name} at {default!r}."
+                )
 
     def _layers(self) -> dict:
         """What the parameters say of recurrent layers, as descriptions of networks want it."""

@@ -14,10 +14,7 @@ from .._rows.matrix import Counted
 from .._rows.moments import feature_scales, moments
 from .._rows.sequences import SequenceRows
 from .._training.sequences import RecurrentObjective
-from ..networks import (
-    RecurrentNetwork,
-    SequenceAutoencoder,
-)
+from ..networks import OwnRecurrentNetwork, RecurrentNetwork, SequenceAutoencoder
 from .plan import Plan
 
 
@@ -32,17 +29,21 @@ class SequencePlan(Plan):
     loss_on : callable
         From answers and form to the loss.
     dropout : float
+    factory : callable or None
+        What makes the layers, if the user has such a function.
     """
 
-    describe: Callable[[Form], RecurrentNetwork | SequenceAutoencoder]
+    describe: Callable[[Form], RecurrentNetwork | OwnRecurrentNetwork | SequenceAutoencoder]
     loss_on: Callable[[Counted, Form], Loss]
     scaling: str | None
     dropout: float
+    factory: Callable | None = None
     advice: str = "a smaller hidden_size or n_layers"
     noise: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "noise", {"dropout": self.dropout})
+        noise = {"dropout": self.dropout, "cell": self.factory}  # which may draw, too
+        object.__setattr__(self, "noise", noise)
 
     @property
     def keyed(self) -> bool:

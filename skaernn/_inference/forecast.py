@@ -45,7 +45,7 @@ def forecast(
     found: list[np.ndarray] = []
     while sum(block.shape[1] for block in found) < n_steps:
         if found:
-            if network.bidirectional:  # which has no state to go on from
+            if network.stateless:  # there is no state to go on from
                 sequences, state = _joined(sequences, found[-1]), None
             else:
                 sequences = _of_array(found[-1])

@@ -10,7 +10,7 @@ import torch
 
 from .._core.device import exact_inference, numpy_dtype, threads_for
 from .._inputs.sequences import Sequences
-from ..networks import RecurrentModule, RecurrentNetwork, Stepper
+from ..networks import OwnRecurrentNetwork, RecurrentModule, RecurrentNetwork
 
 # As in `chunks`: at a fixed height a row's answer does not depend on the rows beside it.
 _CPU_ROWS, _DEVICE_ROWS = 128, 4096
@@ -18,7 +18,7 @@ _STEPS = 256  # at a time, where not all of them are needed at once
 
 
 def run_network(
-    network: RecurrentNetwork,
+    network: RecurrentNetwork | OwnRecurrentNetwork,
     module: RecurrentModule,
     sequences: Sequences,
     state: np.ndarray | None,
@@ -28,7 +28,7 @@ def run_network(
 
     Parameters
     ----------
-    network : RecurrentNetwork
+    network : RecurrentNetwork or OwnRecurrentNetwork
     module : RecurrentModule
     sequences : Sequences
     state : ndarray of shape (n, state width) or None
@@ -55,10 +55,10 @@ def run_network(
         threads_for(0, device),  # several cut sums and vectors where the bits show it
         exact_inference(device),
     ):
-        stepper = Stepper(network, module)
+        stepper = network.stepper(module)
         for start in range(0, n, size):
             group = order[start : start + size]
-            for block in _blocks(sequences, group, network.bidirectional):
+            for block in _blocks(sequences, group, network.stateless is not None):
                 result, row, t = _run_block(stepper, module, sequences, block, ended, size)
                 if output is None:
                     output = np.empty((rows, result.shape[1]), dtype=sequences.steps.dtype)
@@ -84,7 +84,7 @@ def _blocks(sequences: Sequences, group: np.ndarray, whole: bool) -> Iterator[_B
 
 
 def _run_block(
-    stepper: Stepper,
+    stepper,
     module: RecurrentModule,
     sequences: Sequences,
     block: _Block,

@@ -28,11 +28,8 @@ def check_state(
     if state is None:
         return None
     name = f"initial_state{suffix}"
-    if network.bidirectional:
-        raise ValueError(
-            f"{name} has no meaning with bidirectional=True: one direction begins at the end of "
-            "a sequence."
-        )
+    if network.stateless:
+        raise ValueError(f"{name} has no meaning with {network.stateless}.")
     if isinstance(state, (tuple, list)) and len({getattr(part, "ndim", 1) for part in state}) > 1:
         raise ValueError(
             f"{name} is a {type(state).__name__} of several things; of what predict(..., "

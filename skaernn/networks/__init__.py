@@ -9,6 +9,7 @@ from .._core.noise import mix, normal, uniform
 from ._activations import ACTIVATIONS, SMALLEST_DEVIATION
 from ._sequences.autoencoder import SequenceAutoencoder
 from ._sequences.cells import CELLS
+from ._sequences.custom import OwnRecurrentNetwork, recurrent_network
 from ._sequences.module import RecurrentModule, SequenceAutoencoderModule
 from ._sequences.network import RecurrentNetwork
 from ._sequences.packing import Packing
@@ -40,6 +41,7 @@ __all__ = [
     "Corruption",
     "CustomAutoencoder",
     "DenseAutoencoder",
+    "OwnRecurrentNetwork",
     "Packing",
     "Passes",
     "Penalty",
@@ -56,6 +58,7 @@ __all__ = [
     "divergences",
     "mix",
     "normal",
+    "recurrent_network",
     "uniform",
 ]
 
@@ -64,6 +67,7 @@ for _description in (
     ConvolutionalAutoencoder,
     CustomAutoencoder,
     DenseAutoencoder,
+    OwnRecurrentNetwork,
     RecurrentNetwork,
     SequenceAutoencoder,
 ):

@@ -43,7 +43,8 @@ def check_sequence_estimator(
       `allow_nan` says that it is a value
     - 2-D X, one step after the other: if there is a parameter `n_channels`
     - states: if `predict` has `initial_state` and `return_state`, and no parameter
-      ``bidirectional=True``. A state is an array with a row for each sequence.
+      ``bidirectional=True``, nor a `cell` that is a function. A state is an array with a row for
+      each sequence.
 
     A check that does not apply is reported as such, never as passed.
 

@@ -100,6 +100,7 @@ class Probe:
         parameters = estimator.get_params()
         self.per_step = bool(parameters.get("return_sequences", False))
         self._bidirectional = bool(parameters.get("bidirectional", False))
+        self._own_cell = callable(parameters.get("cell"))
         self._rows = "n_channels" in parameters
         given = {name: 0 for name in parameters if name.endswith("random_state")}
         if self._rows:
@@ -108,7 +109,7 @@ class Probe:
         method = getattr(estimator, self.method)
         self.has_lengths = all(accepts(f, "lengths") for f in (estimator.fit, method))
         self._takes_state = accepts(method, "initial_state", "return_state")
-        self.stateful = self._takes_state and not self._bidirectional
+        self.stateful = self._takes_state and not (self._bidirectional or self._own_cell)
         steps = _steps(self._n_classes or 3).astype(dtype)
         self.X = [row[:length] for row, length in zip(steps[0], LENGTHS, strict=True)]
         self.even = list(steps[1])
@@ -167,6 +168,8 @@ class Probe:
             raise SkipTest(f"{self.method} has no arguments initial_state and return_state.")
         if self._bidirectional:
             raise SkipTest("bidirectional=True has no state to carry on.")
+        if self._own_cell:
+            raise SkipTest("A cell that is a function need not have a state.")
 
     def need_both_directions(self) -> None:
         """Skip a check of what cannot have a state where it can."""

@@ -42,6 +42,11 @@ LEARNING |= {"learning_rate": 0.04, "schedule": "constant"}
 # epoch, also in the check that asks for a thousand.
 CLASSIFYING = {"hidden_size": 12, "max_iter": 30, "learning_rate": 0.07}
 CLASSIFYING |= {"schedule": "constant", "tol": 1.0, "n_iter_no_change": 5}
+# Gates that read the input alone cannot tell one step from another by its place: what a row of
+# numbers needs takes layers, both directions and a pooling that weighs.
+FOR_ITS_GATES = {True: {"hidden_size": 24, "max_iter": 40, "n_iter_no_change": 25}, False: {
+    "n_layers": 2, "bidirectional": True, "pooling": "attention", "solver": "lbfgs",
+    "hidden_size": 6, "max_iter": 100}}  # fmt: skip
 NAMES = {True: "RNNSequenceClassifier", False: "RNNSequenceRegressor"}
 
 
@@ -50,6 +55,8 @@ def learning(variant):
     how = dict(CLASSIFYING if variant.classifier else LEARNING)
     if variant.params.get("activation") == "relu":  # recurrent units without a bound
         how["learning_rate"] = 0.02
+    if variant.params.get("cell") == "mingru":
+        how |= FOR_ITS_GATES[variant.classifier]
     return variant.make(**{**how, **variant.params})
 
 

@@ -13,7 +13,6 @@ from skaernn.networks import (
     Packing,
     RecurrentNetwork,
     RecurrentPasses,
-    Stepper,
 )
 
 C, H, N_OUTPUTS = 3, 4, 2
@@ -121,7 +120,7 @@ class TestStepper:
         module = network.module(theta[0])
         state = steps.new_zeros(5, sum(network.state_widths))
         with torch.inference_mode():
-            output, _ = Stepper(network, module).run(steps, torch.tensor(lengths), state)
+            output, _ = network.stepper(module).run(steps, torch.tensor(lengths), state)
             expected = module(x, torch.tensor(LENGTHS["ragged"]))
         if pooling is None:
             row, t = packing.positions()
@@ -135,7 +134,7 @@ class TestStepper:
         network, theta = network_with(cell=cell, pooling=pooling, n_layers=2)
         generator = torch.Generator().manual_seed(1)
         steps = torch.randn(301, 2, C, generator=generator, dtype=torch.float64)
-        stepper = Stepper(network, network.module(theta[0]))
+        stepper = network.stepper(network.module(theta[0]))
         state = steps.new_zeros(2, sum(network.state_widths))
         with torch.inference_mode():
             whole, end = stepper.run(steps, torch.tensor([301, 301]), state)

@@ -29,7 +29,11 @@ FLOORS = [
     {"_tour"},
     {"__main__"},
 ]
-ROOMS_OF_NETWORKS = [{"_activations", "_layout", "_linear"}, {"_vectors", "_sequences"}]
+ROOMS_OF_NETWORKS = [
+    {"_activations", "_layout", "_linear"},
+    {"_carried"},
+    {"_vectors", "_sequences"},
+]
 
 
 def _name(path):

@@ -20,6 +20,7 @@ from ..._core.noise import mix
 from .._layout import Layout
 from .._linear import linear_from
 from .cells import start_weights
+from .custom import Factory, OwnRecurrentNetwork, recurrent_network
 from .module import UNITS, SequenceAutoencoderModule
 from .network import RecurrentNetwork
 from .packing import Packing
@@ -122,13 +123,13 @@ class SequenceAutoencoder:
 
     Parameters
     ----------
-    encoder : RecurrentNetwork
+    encoder : RecurrentNetwork or OwnRecurrentNetwork
         From sequences to codes: one linear output a sequence.
     decoder : RecurrentNetwork
         From a code, at every step, to a sequence: one output a step, in one direction.
     """
 
-    encoder: RecurrentNetwork
+    encoder: RecurrentNetwork | OwnRecurrentNetwork
     decoder: RecurrentNetwork
 
     @classmethod
@@ -138,6 +139,7 @@ class SequenceAutoencoder:
         n_components: int,
         hidden_size: int,
         *,
+        cell: str | Factory = "lstm",
         bidirectional: bool = False,
         output_activation: str = "identity",
         **layers,
@@ -147,14 +149,18 @@ class SequenceAutoencoder:
         Parameters
         ----------
         n_channels, n_components, hidden_size : int
+        cell : str or callable
+            A user's own is that of the encoder; the decoder, which begins at a state, then is an
+            LSTM.
         bidirectional : bool
             Of the encoder.
         output_activation : str
             Of the decoder.
         **layers
-            `cell`, `n_layers`, `activation` and `dropout`, as of `RecurrentNetwork`.
+            `n_layers`, `activation` and `dropout`, as of `RecurrentNetwork`.
         """
-        encoder = RecurrentNetwork(
+        encoder = recurrent_network(
+            cell,
             n_channels,
             hidden_size,
             n_components,
@@ -168,6 +174,7 @@ class SequenceAutoencoder:
             hidden_size,
             n_channels,
             pooling=None,
+            cell="lstm" if callable(cell) else cell,
             input_skip=True,
             output_activation=output_activation,
             **layers,
@@ -260,7 +267,7 @@ class SequenceAutoencoder:
         """
         encoder, begin, decoder = self.split(theta)
         self.encoder.start(encoder, generator)
-        start_weights(self.encoder.blocks(encoder, "output")["weight"][:-1], generator)
+        self.encoder.start_output(encoder, generator)
         begin.zero_()
         start_weights(begin[:-1], generator)
         self.decoder.start(decoder, generator, bias)

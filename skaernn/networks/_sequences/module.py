@@ -98,21 +98,30 @@ class RecurrentModule(nn.Module):
         """
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[1])
+        return self.to_units(self.answers(self.to_scaled(x), lengths, state))
+
+    def answers(self, x: Tensor, lengths: Tensor, state: Tensor | None = None) -> Tensor:
+        """The same from scaled sequences, in the network's units."""
         lengths = lengths.cpu()
         valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None].to(x.device)
-        x = torch.where(valid[..., None], self.to_scaled(x), 0)
+        x = torch.where(valid[..., None], x, 0)
         packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
         packed, states = self.layers(packed, self._begin(state))
         h, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+        final = states[0] if isinstance(states, tuple) else states  # (layers, n, H)
+        final = final[-2:] if self.layers.bidirectional else final[-1:]
+        final = final.transpose(0, 1).flatten(1)
+        return self.activation(self.output(self.read(h, x, valid, final)))
+
+    def read(self, h: Tensor, x: Tensor, valid: Tensor, final: Tensor) -> Tensor:
+        """What the output layer reads: of every step (n, T, H + C), or pooled (n, H + C).
+
+        Shapes: (n, T, H), (n, T, C), (n, T), and of the last steps of all directions (n, H).
+        """
         skipped = x if self.input_skip else x[..., :0]
         if self.pooling is None:
-            read = torch.cat([h, skipped], dim=-1)
-        else:
-            final = states[0] if isinstance(states, tuple) else states  # (layers, n, H)
-            final = final[-2:] if self.layers.bidirectional else final[-1:]
-            final = final.transpose(0, 1).flatten(1)
-            read = self.pooling(h, skipped, valid, final)
-        return self.to_units(self.activation(self.output(read)))
+            return torch.cat([h, skipped], dim=-1)
+        return self.pooling(h, skipped, valid, final)
 
     def _begin(self, state: Tensor | None):
         """States as the layers want them, (layers, n, H) for h(, c)."""

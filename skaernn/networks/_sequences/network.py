@@ -16,10 +16,12 @@ from torch import Tensor
 
 from .._activations import OUTPUTS
 from .._linear import linear_from, with_memory
+from .cells import start_weights
 from .module import UNITS, RecurrentModule
 from .packing import Packing
 from .passes import Bound, RecurrentPasses
 from .shape import RecurrentShape
+from .stepper import Stepper
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ class RecurrentNetwork(RecurrentShape):
     def passes(self, bound: Bound, packing: Packing, **how: bool) -> RecurrentPasses:
         """Forward and backward passes over batches of a packing; see `RecurrentPasses`."""
         return RecurrentPasses(self, bound, packing, **how)
+
+    def stepper(self, module: RecurrentModule) -> Stepper:
+        """What runs a fitted module."""
+        theta = module.output.weight.new_empty(self.layout.size)
+        self.pack(module, theta)
+        return Stepper(self, theta)
+
+    def start_output(self, theta: Tensor, generator: torch.Generator) -> None:
+        """Random weights for the output, which else starts at zero."""
+        start_weights(self.blocks(theta, "output")["weight"][:-1], generator)
 
     def start(self, theta: Tensor, generator: torch.Generator, bias: Tensor | float = 0.0) -> None:
         """Write random parameters into `theta` (P,).

@@ -149,7 +149,7 @@ class RecurrentPasses:
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the sequences whose content hashes are `keys` (B,)."""
         row, t = self.packing.positions(keys.device)
-        of_steps = keys[row] + t * _STEP
+        of_steps = keys[row] + t * STEP
         *lower, _ = self._layers
         for i, layer in enumerate(lower):
             layer.draw_mask(of_steps, mix(seed, epoch, i), self.network.dropout)
@@ -171,7 +171,7 @@ class RecurrentPasses:
             part.copy_(value)
 
 
-_STEP = 0x5851F42D4C957F2D  # keys of the steps of a sequence, apart from each other
+STEP = 0x5851F42D4C957F2D  # keys of the steps of a sequence, apart from each other
 
 
 class _Layer:

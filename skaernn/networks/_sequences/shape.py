@@ -58,6 +58,13 @@ class RecurrentShape:
         return (FORWARD, BACKWARD) if self.bidirectional else (FORWARD,)
 
     @property
+    def stateless(self) -> str | None:
+        """Why there is no state to begin at or to end in; None if there is one."""
+        if self.bidirectional:
+            return "bidirectional=True: one direction begins at the end of a sequence"
+        return None
+
+    @property
     def n_hidden(self) -> int:
         """Width of the output of a layer."""
         return self.hidden_size * len(self.directions)

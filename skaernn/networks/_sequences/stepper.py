@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from .._activations import OUTPUTS
-from .module import RecurrentModule
-from .network import RecurrentNetwork
+from .shape import RecurrentShape
 
 
 class Stepper:
@@ -19,15 +18,13 @@ class Stepper:
 
     Parameters
     ----------
-    network : RecurrentNetwork
-    module : RecurrentModule
-        Where its parameters come from.
+    network : RecurrentShape
+    theta : Tensor of shape (P,)
+        Its parameters.
     """
 
-    def __init__(self, network: RecurrentNetwork, module: RecurrentModule):
+    def __init__(self, network: RecurrentShape, theta: Tensor):
         self._network = network
-        theta = module.output.weight.new_empty(network.layout.size)
-        network.pack(module, theta)
         self._blocks = {
             direction: [network.blocks(theta, f"{i}.{direction}") for i in range(network.n_layers)]
             for direction in network.directions

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from .._activations import OUTPUTS
-from .autograd import ModuleNetwork, ModulePasses, seeded, values
+from .._carried import (
+    Buffers,
+    MadeByUser,
+    rest_normalisations,
+    seeded,
+    single_precision,
+    values_of,
+)
+from .autograd import ModuleNetwork, ModulePasses
 from .module import AutoencoderModule, Side
 
 Factory = Callable[[int, int], tuple[nn.Module, nn.Module]]
@@ -26,7 +33,7 @@ class OwnSide(Side):
 
 
 @dataclass(frozen=True)
-class CustomAutoencoder(ModuleNetwork):
+class CustomAutoencoder(MadeByUser, ModuleNetwork):
     """Description of an autoencoder whose encoder and decoder a user's function makes.
 
     Parameters
@@ -94,15 +101,6 @@ class CustomAutoencoder(ModuleNetwork):
         """See `ModuleNetwork`; here with constants that every other takes over."""
         return self._made(0)
 
-    @cached_property
-    def carried(self):
-        """What has a place in theta, by its name: trained parameters first."""
-        found = super().carried
-        if not any(value.requires_grad for value in found.values()):
-            raise ValueError("The modules that the factory returned have no parameter to train.")
-        buffers = self.template.named_buffers()
-        return {**found, **{name: b for name, b in buffers if _is_state(b)}}
-
     def fresh(self, device):
         """See `ModuleNetwork`."""
         module = copy.deepcopy(self.template).to(device)
@@ -112,8 +110,8 @@ class CustomAutoencoder(ModuleNetwork):
         """Write into `theta` (P,) what the factory makes."""
         seed = int(torch.randint(1 << 62, (), generator=generator, device="cpu"))
         module = self._made(seed)
-        made, known = values(module), self.carried
-        if made.keys() != values(self.template).keys() or any(
+        made, known = values_of(module), self.carried
+        if made.keys() != values_of(self.template).keys() or any(
             made[name].shape != known[name].shape for name in known
         ):
             raise ValueError("The factory must make networks of the same shapes every time.")
@@ -153,28 +151,10 @@ class CustomAutoencoder(ModuleNetwork):
             self, theta, grad, n_rows, linear_output=linear_output, penalty=penalty
         )
 
-    def _bind(self, module, places):
-        super()._bind(module, places)
-        for owner, leaf, name in self.buffers_of(module):
-            buffer = getattr(owner, leaf)
-            if buffer.is_floating_point():
-                buffer.data = places[name]
-            else:
-                buffer.copy_(places[name])
-
-    def buffers_of(self, module: AutoencoderModule) -> list[tuple[nn.Module, str, str]]:
-        """Of each buffer with a place in theta its owner, its name there and in `module`."""
-        found = []
-        for name, _ in module.named_buffers():
-            if name in self.carried:
-                owner, _, leaf = name.rpartition(".")
-                found.append((module.get_submodule(owner), leaf, name))
-        return found
-
     def _made(self, seed: int) -> AutoencoderModule:
         """A new module by the factory, in eval mode."""
         cpu = torch.device("cpu")
-        with torch.inference_mode(False), seeded(seed, cpu), _single_precision(), cpu:
+        with torch.inference_mode(False), seeded(seed, cpu), single_precision(), cpu:
             pair = self.factory(self.n_features, self.n_components)
             encoder, decoder = _two_modules(pair)
             encoded = "means and log-variances of n_components" if self.variational else "codes"
@@ -189,53 +169,21 @@ class CustomAutoencoder(ModuleNetwork):
 
 
 class _StatefulPasses(ModulePasses):
-    """Passes of a module with buffers that training changes.
-
-    Where a buffer is a view of theta it is changed there. Counters are copied from theta and
-    back, and so is what a module puts in the place of a buffer.
-    """
+    """Passes of a module with buffers that training changes."""
 
     def __init__(self, network: CustomAutoencoder, theta: Tensor, *arguments, **options):
         super().__init__(network, theta, *arguments, **options)
         if len(self.x[0]) == 1:  # one row has no variance: the running ones serve
-            for layer in self.module.modules():
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    layer.eval()
-        places, self._buffers = network.places(theta[0]), []
-        for owner, leaf, name in network.buffers_of(self.module):
-            self._buffers.append((owner, leaf, getattr(owner, leaf), places[name].data))
+            rest_normalisations(self.module)
+        self._buffers = Buffers(network, self.module, theta)
 
     def forward(self):
-        for owner, leaf, buffer, place in self._buffers:
-            setattr(owner, leaf, buffer)
-            if not buffer.is_floating_point():
-                buffer.copy_(place)
+        self._buffers.begin()
         super().forward()
 
     def backward(self):
         super().backward()
-        for owner, leaf, buffer, place in self._buffers:
-            now = getattr(owner, leaf)
-            if now is not buffer or not now.is_floating_point():
-                place.copy_(now.detach())
-
-
-@contextmanager
-def _single_precision() -> Iterator[None]:
-    """Torch's usual type of numbers, whatever has been made the default."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-def _is_state(buffer: Tensor) -> bool:
-    """Whether training may change a buffer."""
-    if buffer.is_floating_point():  # where not finite it is a mask, and no number to be trained
-        return bool(buffer.isfinite().all())
-    return buffer.dim() == 0 and buffer.dtype != torch.bool and not buffer.is_complex()
+        self._buffers.keep()
 
 
 def _two_modules(pair: object) -> tuple[nn.Module, nn.Module]:
