@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import numpy as np
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -23,13 +26,30 @@ except ImportError:  # scikit-learn < 1.9: the methods are absent
         """Stand-in without methods."""
 
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[F], F]:
+        """scikit-learn's own says nothing of types."""
+
+    def available_if(check: Callable[[Any], bool]) -> Callable[[F], F]:
+        """scikit-learn's own says nothing of types."""
+else:
+    from sklearn.utils.metaestimators import available_if
+
+    fit_context, Self = _fit_context, Any
+
 __all__ = [
     "CallbackSupportMixin",
     "Constraint",
     "Interval",
     "InvalidParameterError",
     "RealNotInt",
+    "Self",
     "StrOptions",
+    "available_if",
     "check_feature_names",
     "check_n_features",
     "check_sample_weight",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from numbers import Real
+
+import numpy as np
+import torch
+from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._losses.reconstruction import LOSSES
@@ -282,41 +287,41 @@ class AutoencoderTransformer(VectorEstimator):
 
     def __init__(
         self,
-        n_components=2,
-        hidden_layer_sizes=(128,),
+        n_components: int | float = 2,
+        hidden_layer_sizes: int | Sequence[int] = (128,),
         *,
-        activation="relu",
-        code_activation="identity",
-        output_activation="auto",
-        dropout=0.0,
-        linear_path="auto",
-        scaling="auto",
-        architecture="dense",
-        image_shape=None,
-        code_penalty=None,
-        penalty_strength=1e-3,
-        corruption=None,
-        corruption_level=0.2,
-        tied_weights=False,
-        loss="squared_error",
-        solver="adam",
-        learning_rate=1e-3,
-        schedule="cosine",
-        momentum=0.9,
-        alpha=0.01,
-        batch_size="auto",
-        max_iter=200,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        shuffle=True,
-        warm_start=False,
-        random_state=None,
-        device="cpu",
-        dtype=None,
-        verbose=False,
-    ):
+        activation: str = "relu",
+        code_activation: str = "identity",
+        output_activation: str = "auto",
+        dropout: float = 0.0,
+        linear_path: bool | str = "auto",
+        scaling: str | None = "auto",
+        architecture: str | Callable[[int, int], tuple[nn.Module, nn.Module]] = "dense",
+        image_shape: Sequence[int] | None = None,
+        code_penalty: str | None = None,
+        penalty_strength: float = 1e-3,
+        corruption: str | None = None,
+        corruption_level: float = 0.2,
+        tied_weights: bool = False,
+        loss: str = "squared_error",
+        solver: str = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str = "cosine",
+        momentum: float = 0.9,
+        alpha: float = 0.01,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

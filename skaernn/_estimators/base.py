@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 from .._core.compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
@@ -20,6 +22,19 @@ from .plan import Plan
 
 class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of the estimators: everything that does not depend on the kind of network."""
+
+    module_: Any
+    n_iter_: int
+    t_: int
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    device_: torch.device
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    n_outputs_: int
 
     _parameter_constraints: dict = {
         "solver": [StrOptions(set(SOLVERS))],

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metaestimators import available_if
+from torch import nn
 
-from .._core.compat import StrOptions, fit_context
+from .._core.compat import Self, StrOptions, available_if, fit_context
 from .._inference.scores import accuracy_of
 from .._inference.sequences import returned
 from .._inputs.targets import as_targets, check_labels, classes_of, indices_of
 from .._losses.targets import CrossEntropy
 from .._rows.class_weight import class_weights
 from .fitting import can_partial_fit, fit
-from .predictor_base import PredictorEstimator
+from .predictor_base import Answer, PredictorEstimator
 
 
 def _can_partial_fit(estimator) -> bool:
@@ -224,6 +227,8 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
+    classes_: np.ndarray
+
     _parameter_constraints: dict = {
         **PredictorEstimator._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, None],
@@ -231,38 +236,38 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
 
     def __init__(
         self,
-        cell="lstm",
-        hidden_size=32,
+        cell: str | Callable[[int, int], nn.Module] = "lstm",
+        hidden_size: int = 32,
         *,
-        n_layers=1,
-        bidirectional=False,
-        activation="tanh",
-        return_sequences=False,
-        pooling="last",
-        input_skip=True,
-        n_channels=1,
-        scaling="standard",
-        dropout=0.0,
-        max_grad_norm=1.0,
-        class_weight=None,
-        solver="adam",
-        learning_rate=0.01,
-        schedule="cosine",
-        momentum=0.9,
-        alpha=0.0,
-        batch_size="auto",
-        max_iter=200,
-        tol=0.0001,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        shuffle=True,
-        warm_start=False,
-        random_state=None,
-        device="cpu",
-        dtype=None,
-        verbose=False,
-    ):
+        n_layers: int = 1,
+        bidirectional: bool = False,
+        activation: str = "tanh",
+        return_sequences: bool = False,
+        pooling: str = "last",
+        input_skip: bool = True,
+        n_channels: int = 1,
+        scaling: str | None = "standard",
+        dropout: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        class_weight: dict | str | None = None,
+        solver: str = "adam",
+        learning_rate: float = 0.01,
+        schedule: str = "cosine",
+        momentum: float = 0.9,
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 0.0001,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.cell = cell
         self.hidden_size = hidden_size
         self.n_layers = n_layers
@@ -296,9 +301,16 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
 
     @available_if(_can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X, y, classes=None, sample_weight=None, *, lengths=None, initial_state=None
-    ):
+    def partial_fit(  # type: ignore[override]
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+    ) -> Self:
         """One more epoch, over the sequences of X, at a constant learning rate.
 
         The first call fixes the scaling, so give it sequences that are like all.
@@ -348,7 +360,14 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     def _attributes(self, plan, form, objective, state):
         return {**super()._attributes(plan, form, objective, state), "classes_": form.classes}
 
-    def predict_proba(self, X, *, lengths=None, initial_state=None, return_state=False):
+    def predict_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool = False,
+    ) -> Answer:
         """Probabilities of the classes for the sequences of X.
 
         Parameters
@@ -371,7 +390,14 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         """
         return self._probabilities(X, lengths, initial_state, return_state, np.asarray)
 
-    def predict_log_proba(self, X, *, lengths=None, initial_state=None, return_state=False):
+    def predict_log_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool = False,
+    ) -> Answer:
         """Logarithms of `predict_proba`.
 
         Parameters
@@ -396,7 +422,14 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
             output = sequences.answer(output, flat=False)
         return returned([output], ended, return_state)
 
-    def predict(self, X, *, lengths=None, initial_state=None, return_state=False):
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool = False,
+    ) -> Answer:
         """The most probable class for the sequences of X.
 
         Parameters
@@ -422,7 +455,15 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
             answer = self.classes_[answer]
         return returned([answer], ended, return_state)
 
-    def score(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+    ) -> float:
         """Share of right predictions.
 
         Parameters

@@ -25,7 +25,7 @@ def standard_normal(n_samples, n_components: int, random_state) -> np.ndarray:
 def spread_like(mean: np.ndarray, covariance: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """Codes (n, C) from a Gaussian of these moments, in their type, of standard normal numbers."""
     # copies: what comes from a memory-mapped file cannot be written to, and torch minds
-    wide = (torch.from_numpy(np.array(m, dtype=np.float64)) for m in (mean, covariance))
-    codes = gaussian(*wide, torch.from_numpy(normal)).numpy()
+    centre, spread = (torch.from_numpy(np.array(m, dtype=np.float64)) for m in (mean, covariance))
+    codes = gaussian(centre, spread, torch.from_numpy(normal)).numpy()
     with np.errstate(over="ignore"):  # of codes beyond float32
         return codes.astype(mean.dtype)

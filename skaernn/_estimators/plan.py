@@ -17,17 +17,19 @@ class Plan(ABC):
     ----------
     noise : dict
         Parameters that bring noise into the loss, where they are not None or zero.
-    keyed : bool
-        Whether something random depends on the content of a row.
     scaling : str or None
     advice : str
         What to choose where a network is too large for memory.
     """
 
     noise: Mapping[str, Any]
-    keyed: bool
     scaling: str | None
     advice: str
+
+    @property
+    def keyed(self) -> bool:
+        """Whether something random depends on the content of a row."""
+        return any(self.noise.values())
 
     @abstractmethod
     def network(self, data: TrainingInput):

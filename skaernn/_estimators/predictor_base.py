@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.metaestimators import available_if
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from .._core.compat import StrOptions, fit_context
+from .._core.compat import Self, StrOptions, available_if, fit_context
 from .._core.device import numpy_dtype, precise
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
@@ -19,14 +20,26 @@ from .._inputs.targets import Targets
 from .._losses.loss import Loss
 from .._rows.content import JointContent, MatrixContent
 from .._rows.matrix import Counted
-from ..networks import POOLINGS, OwnRecurrentNetwork, RecurrentNetwork, recurrent_network
+from ..networks import (
+    POOLINGS,
+    OwnRecurrentNetwork,
+    RecurrentModule,
+    RecurrentNetwork,
+    recurrent_network,
+)
 from .fitting import TrainingInput, can_partial_fit, fit
 from .sequence_base import SequenceEstimator, rows_of
 from .sequence_plan import SequencePlan
 
+# An array; with standard deviations or states, a tuple. Checkers take it for what it is used as.
+Answer = Any
+
 
 class PredictorEstimator(SequenceEstimator):
     """Recurrent networks on sequences; a subclass says what they predict."""
+
+    module_: RecurrentModule
+    state_size_: int
 
     _parameter_constraints: dict = {
         **SequenceEstimator._parameter_constraints,
@@ -34,7 +47,7 @@ class PredictorEstimator(SequenceEstimator):
         "pooling": [StrOptions(set(POOLINGS))],
         "input_skip": ["boolean"],
     }
-    _architecture = (
+    _architecture: tuple[str, ...] = (
         "cell",
         "hidden_size",
         "n_layers",
@@ -50,18 +63,18 @@ class PredictorEstimator(SequenceEstimator):
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | float | None = None,
         *,
-        lengths=None,
-        initial_state=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        lengths_val=None,
-        initial_state_val=None,
-    ):
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        lengths_val: ArrayLike | None = None,
+        initial_state_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn to predict y from the sequences of X.
 
         Parameters
@@ -117,7 +130,15 @@ class PredictorEstimator(SequenceEstimator):
 
     @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+    ) -> Self:
         """One more epoch, over the sequences of X, at a constant learning rate.
 
         The first call fixes the scaling, so give it sequences that are like all.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Real
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
@@ -17,7 +21,7 @@ from .._inference.sequences import returned
 from .._inputs.targets import check_numbers
 from .._losses.targets import TARGET_LOSSES, check_allowed, loss_named
 from ..networks import ACTIVATIONS
-from .predictor_base import PredictorEstimator
+from .predictor_base import Answer, PredictorEstimator
 
 
 class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
@@ -244,40 +248,40 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
 
     def __init__(
         self,
-        cell="lstm",
-        hidden_size=32,
+        cell: str | Callable[[int, int], nn.Module] = "lstm",
+        hidden_size: int = 32,
         *,
-        n_layers=1,
-        bidirectional=False,
-        activation="tanh",
-        return_sequences=False,
-        pooling="last",
-        input_skip=True,
-        output_activation="identity",
-        n_channels=1,
-        scaling="standard",
-        dropout=0.0,
-        max_grad_norm=1.0,
-        loss="squared_error",
-        quantile=0.5,
-        solver="adam",
-        learning_rate=0.01,
-        schedule="cosine",
-        momentum=0.9,
-        alpha=0.0,
-        batch_size="auto",
-        max_iter=200,
-        tol=0.0001,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        shuffle=True,
-        warm_start=False,
-        random_state=None,
-        device="cpu",
-        dtype=None,
-        verbose=False,
-    ):
+        n_layers: int = 1,
+        bidirectional: bool = False,
+        activation: str = "tanh",
+        return_sequences: bool = False,
+        pooling: str = "last",
+        input_skip: bool = True,
+        output_activation: str = "identity",
+        n_channels: int = 1,
+        scaling: str | None = "standard",
+        dropout: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        loss: str = "squared_error",
+        quantile: float = 0.5,
+        solver: str = "adam",
+        learning_rate: float = 0.01,
+        schedule: str = "cosine",
+        momentum: float = 0.9,
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 0.0001,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.cell = cell
         self.hidden_size = hidden_size
         self.n_layers = n_layers
@@ -348,8 +352,14 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         return loss_named(self.loss, float(self.quantile))
 
     def predict(
-        self, X, *, lengths=None, initial_state=None, return_state=False, return_std=False
-    ):
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool = False,
+        return_std: bool = False,
+    ) -> Answer:
         """Predictions for the sequences of X.
 
         Parameters
@@ -393,7 +403,14 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             return sequences.answer(values, flat)
         return values[:, 0] if flat else values
 
-    def forecast(self, X, n_steps, *, lengths=None, initial_state=None):
+    def forecast(
+        self,
+        X: ArrayLike,
+        n_steps: int,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+    ) -> np.ndarray:
         """What follows the sequences of X: predictions, fed back as inputs.
 
         For targets that are the next inputs: the next step, or the next few one after the other,
@@ -417,7 +434,15 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         output = output[:, : self.n_outputs_]
         return forecast(self._run, self._fitted.network, sequences, output, ended, n_steps)
 
-    def score(self, X, y, sample_weight=None, *, lengths=None, initial_state=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+    ) -> float:
         """Coefficient of determination R^2 of the predictions.
 
         Parameters

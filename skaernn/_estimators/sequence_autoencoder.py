@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 
-from sklearn.utils.metaestimators import available_if
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
 
-from .._core.compat import Interval, StrOptions, fit_context
+from .._core.compat import Interval, Self, StrOptions, available_if, fit_context
 from .._inputs.arrays import check_weights
 from .._inputs.sequences import Form
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._training.sequences import code_moments
-from ..networks import SequenceAutoencoder
+from ..networks import SequenceAutoencoder, SequenceAutoencoderModule
 from .fitting import TrainingInput, can_partial_fit, fit
 from .sequence_base import SequenceEstimator, rows_of
 from .sequence_codes import SequenceCodes
@@ -226,6 +230,13 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
+    module_: SequenceAutoencoderModule
+    n_components_: int
+    n_steps_: int | None
+    scaling_: str | None
+    code_mean_: np.ndarray
+    code_covariance_: np.ndarray
+
     _parameter_constraints: dict = {
         **SequenceEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -246,36 +257,36 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
 
     def __init__(
         self,
-        n_components=2,
-        hidden_size=32,
+        n_components: int = 2,
+        hidden_size: int = 32,
         *,
-        cell="lstm",
-        n_layers=1,
-        bidirectional=False,
-        activation="tanh",
-        n_channels=1,
-        scaling="auto",
-        dropout=0.0,
-        max_grad_norm=1.0,
-        loss="squared_error",
-        solver="adam",
-        learning_rate=1e-2,
-        schedule="cosine",
-        momentum=0.9,
-        alpha=0.0,
-        batch_size="auto",
-        max_iter=200,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        shuffle=True,
-        warm_start=False,
-        random_state=None,
-        device="cpu",
-        dtype=None,
-        verbose=False,
-    ):
+        cell: str | Callable[[int, int], nn.Module] = "lstm",
+        n_layers: int = 1,
+        bidirectional: bool = False,
+        activation: str = "tanh",
+        n_channels: int = 1,
+        scaling: str | None = "auto",
+        dropout: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+        loss: str = "squared_error",
+        solver: str = "adam",
+        learning_rate: float = 1e-2,
+        schedule: str = "cosine",
+        momentum: float = 0.9,
+        alpha: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.n_components = n_components
         self.hidden_size = hidden_size
         self.cell = cell
@@ -308,15 +319,15 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X,
-        y=None,
-        sample_weight=None,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | float | None = None,
         *,
-        lengths=None,
-        X_val=None,
-        sample_weight_val=None,
-        lengths_val=None,
-    ):
+        lengths: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        lengths_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn codes of the sequences of X.
 
         Parameters
@@ -357,7 +368,14 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
 
     @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None, *, lengths=None):
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> Self:
         """One more epoch, over the sequences of X, at a constant learning rate.
 
         The first call fixes the scaling, so give it sequences that are like all.

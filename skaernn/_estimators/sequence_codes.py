@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,7 +33,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """For `get_feature_names_out`."""
         return self.n_components_
 
-    def transform(self, X, *, lengths=None):
+    def transform(self, X: ArrayLike, *, lengths: ArrayLike | None = None) -> np.ndarray:
         """Codes of the sequences of X.
 
         Parameters
@@ -48,7 +51,15 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._encoded(self._sequences_to_run(X, lengths))
 
-    def fit_transform(self, X, y=None, sample_weight=None, *, lengths=None, **fit_params):
+    def fit_transform(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+        **fit_params: Any,
+    ) -> np.ndarray:
         """Fit to the sequences of X, and give their codes.
 
         Parameters
@@ -63,7 +74,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         self.fit(X, sample_weight=sample_weight, lengths=lengths, **fit_params)
         return self.transform(X, lengths=lengths)
 
-    def inverse_transform(self, X, *, lengths=None):
+    def inverse_transform(self, X: ArrayLike, *, lengths: ArrayLike | None = None) -> np.ndarray:
         """Sequences that codes stand for.
 
         Parameters
@@ -90,7 +101,9 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         lengths = self._lengths_of_codes(lengths, len(codes))
         return self._in_form(self._decoded(codes, lengths), lengths)
 
-    def reconstruction_error(self, X, *, lengths=None):
+    def reconstruction_error(
+        self, X: ArrayLike, *, lengths: ArrayLike | None = None
+    ) -> np.ndarray:
         """How far each sequence is from its reconstruction.
 
         Parameters
@@ -124,7 +137,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         totals = np.add.reduceat(of_steps, begins)
         return (totals / sequences.lengths).astype(sequences.steps.dtype)
 
-    def score_samples(self, X, *, lengths=None):
+    def score_samples(self, X: ArrayLike, *, lengths: ArrayLike | None = None) -> np.ndarray:
         """Minus the reconstruction error of each sequence, so that low means anomalous.
 
         Parameters
@@ -138,7 +151,14 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return -self.reconstruction_error(X, lengths=lengths)
 
-    def score(self, X, y=None, sample_weight=None, *, lengths=None):
+    def score(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> float:
         """Share of the variance of X that the reconstruction explains, over all valid steps.
 
         One minus the summed squared error over the summed squared deviation from the channels'
@@ -163,17 +183,23 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             weight = np.ones(len(sequences))
         of_steps = np.repeat(weight, sequences.lengths)
         counted = of_steps > 0
-        target, decoded = sequences.joined()[counted], decoded[counted]
-        of_steps = of_steps[counted, None] / of_steps.mean(where=counted)
-        target, decoded, of_steps = (
-            to_tensor(part, self.device_) for part in (target, decoded, of_steps)
+        relative = of_steps[counted, None] / of_steps.mean(where=counted)
+        target, found, weights = (
+            to_tensor(part, self.device_)
+            for part in (sequences.joined()[counted], decoded[counted], relative)
         )
-        difference = decoded.to(of_steps.dtype) - target
+        difference = found.to(weights.dtype) - target
         index = torch.arange(len(target), device=self.device_)
-        rows = Counted(Matrix(target), index, torch.ones_like(index), of_steps[:, 0])
-        return explained_share(rows, [(difference, of_steps)])
+        rows = Counted(Matrix(target), index, torch.ones_like(index), weights[:, 0])
+        return explained_share(rows, [(difference, weights)])
 
-    def sample(self, n_samples=1, random_state=None, *, lengths=None):
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        *,
+        lengths: ArrayLike | None = None,
+    ) -> np.ndarray:
         """New sequences: codes drawn from a Gaussian fitted to the training codes, decoded.
 
         Parameters

@@ -45,11 +45,6 @@ class SequencePlan(Plan):
         noise = {"dropout": self.dropout, "cell": self.factory}  # which may draw, too
         object.__setattr__(self, "noise", noise)
 
-    @property
-    def keyed(self) -> bool:
-        """Whether something random depends on the content of a row."""
-        return any(self.noise.values())
-
     def network(self, data):
         return self.describe(data.form)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
@@ -19,7 +22,7 @@ from .._losses.targets import check_allowed
 from .._rows.moments import moments
 from .._rows.principal import LEAST_NOISE
 from .._training.solvers import SOLVERS
-from ..networks import StandardNormal
+from ..networks import StandardNormal, VariationalModule
 from .vector_base import VectorEstimator
 from .vector_plan import VectorPlan
 
@@ -252,6 +255,10 @@ class VariationalAutoencoderTransformer(VectorEstimator):
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
+    module_: VariationalModule
+    noise_variance_: float | np.ndarray | None
+    n_active_components_: int
+
     _parameter_constraints: dict = {
         **VectorEstimator._parameter_constraints,
         "loss": [StrOptions(set(LIKELIHOODS))],
@@ -260,36 +267,36 @@ class VariationalAutoencoderTransformer(VectorEstimator):
 
     def __init__(
         self,
-        n_components=2,
-        hidden_layer_sizes=(128,),
+        n_components: int | float = 2,
+        hidden_layer_sizes: int | Sequence[int] = (128,),
         *,
-        activation="relu",
-        output_activation="auto",
-        dropout=0.0,
-        linear_path="auto",
-        scaling="auto",
-        architecture="dense",
-        image_shape=None,
-        loss="squared_error",
-        kl_weight=1.0,
-        solver="adam",
-        learning_rate=1e-3,
-        schedule="cosine",
-        momentum=0.9,
-        alpha=0.01,
-        batch_size="auto",
-        max_iter=200,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        shuffle=True,
-        warm_start=False,
-        random_state=None,
-        device="cpu",
-        dtype=None,
-        verbose=False,
-    ):
+        activation: str = "relu",
+        output_activation: str = "auto",
+        dropout: float = 0.0,
+        linear_path: bool | str = "auto",
+        scaling: str | None = "auto",
+        architecture: str | Callable[[int, int], tuple[nn.Module, nn.Module]] = "dense",
+        image_shape: Sequence[int] | None = None,
+        loss: str = "squared_error",
+        kl_weight: float = 1.0,
+        solver: str = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str = "cosine",
+        momentum: float = 0.9,
+        alpha: float = 0.01,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        verbose: bool | int = False,
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -354,7 +361,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
     def _spread(self, normal):
         return normal.astype(self.code_mean_.dtype)  # codes are distributed as the prior is
 
-    def score_samples(self, X, n_importance_samples=None):
+    def score_samples(self, X: ArrayLike, n_importance_samples: int | None = None) -> np.ndarray:
         """Lower bound on the log-likelihood of each row, so that low means anomalous.
 
         Parameters

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from numbers import Integral, Real
 
+import numpy as np
 import torch
-from sklearn.utils.metaestimators import available_if
+from numpy.typing import ArrayLike
 
-from .._core.compat import Interval, RealNotInt, StrOptions, fit_context
+from .._core.compat import Interval, RealNotInt, Self, StrOptions, available_if, fit_context
 from .._core.constraints import ImageShape, LayerSizes
 from .._inputs.arrays import check_fits_dtype, check_rows, check_weights, to_tensor
 from .._losses.targets import check_allowed
@@ -16,7 +17,7 @@ from .._rows.content import MatrixContent
 from .._rows.moments import SCALINGS
 from .._rows.vectors import Rows
 from .._training.vectors import code_moments
-from ..networks import ACTIVATIONS, ARCHITECTURES
+from ..networks import ACTIVATIONS, ARCHITECTURES, AutoencoderModule
 from .base import NeuralEstimator
 from .fitting import TrainingInput, can_partial_fit, fit
 from .vector_codes import VectorCodes
@@ -24,6 +25,14 @@ from .vector_codes import VectorCodes
 
 class VectorEstimator(VectorCodes, NeuralEstimator):
     """Autoencoders of vectors; a subclass adds its parameters."""
+
+    module_: AutoencoderModule
+    n_components_: int
+    linear_path_: bool
+    scaling_: str | None
+    explained_variance_ratio_: np.ndarray | None
+    code_mean_: np.ndarray
+    code_covariance_: np.ndarray
 
     _parameter_constraints: dict = {
         **NeuralEstimator._parameter_constraints,
@@ -40,7 +49,7 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
         "architecture": [StrOptions(set(ARCHITECTURES)), callable],
         "image_shape": [ImageShape(), None],
     }
-    _architecture = (
+    _architecture: tuple[str, ...] = (
         "n_components",
         "hidden_layer_sizes",
         "activation",
@@ -54,7 +63,15 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
     )
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, *, X_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | float | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Learn codes of the rows of X.
 
         Parameters
@@ -88,7 +105,9 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
 
     @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | float | None = None
+    ) -> Self:
         """One more epoch, over the rows of X, at a constant learning rate.
 
         The first call fixes the scaling and the start at PCA, so give it rows that are like all;

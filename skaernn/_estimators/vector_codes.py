@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,7 +28,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """For `get_feature_names_out`."""
         return self.n_components_
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Codes of the rows of X.
 
         Parameters
@@ -43,7 +44,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X = check_rows(self, X, reset=False)
         return in_chunks(self.module_.encode, X, self.n_components_, self.device_)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Rows that codes stand for.
 
         Parameters
@@ -60,7 +61,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         codes = check_codes(self, X)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 
-    def reconstruction_error(self, X):
+    def reconstruction_error(self, X: ArrayLike) -> np.ndarray:
         """How far each row is from its reconstruction.
 
         Parameters
@@ -90,7 +91,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         return in_chunks(errors, X, None, self.device_)
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Minus the reconstruction error of each row, so that low means anomalous.
 
         Parameters
@@ -115,7 +116,9 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return -self.reconstruction_error(X)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | float | None = None
+    ) -> float:
         """Share of the variance of X that the reconstruction explains.
 
         One minus the summed squared error over the summed squared deviation from the mean: R^2
@@ -139,7 +142,9 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
         return explained_variance(self.module_, rows)
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> np.ndarray:
         """New rows: decoded from codes drawn from a Gaussian.
 
         It is fitted to the training codes; for a variational autoencoder it is the prior, the

@@ -109,7 +109,7 @@ class VectorPlan(Plan):
             "tied_weights": bool(given["tied_weights"]),
             "variational": variational,
         }
-        known = {field.name for field in fields(kind)}
+        known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
         scaling = given["scaling"]
         made = {
             "describe": partial(kind, **{k: v for k, v in spec.items() if k in known}),
@@ -130,11 +130,6 @@ class VectorPlan(Plan):
             },
         }
         return cls(**{**made, **plan})
-
-    @property
-    def keyed(self) -> bool:
-        """Whether something random depends on the content of a row."""
-        return any(self.noise.values())
 
     def network(self, data):
         n_samples, n_features = data.X.shape

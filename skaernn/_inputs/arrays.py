@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from contextlib import contextmanager
 from numbers import Number
 
@@ -102,7 +102,7 @@ def check_codes(estimator, X) -> np.ndarray:
     return codes
 
 
-def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
+def check_weights(sample_weight, X: Sized) -> np.ndarray | None:
     """Weights as an array of shape (n_samples,), or None; a scalar is the weight of every row."""
     if sample_weight is None:
         return None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from .._core.compat import InvalidParameterError
 from .arrays import FLOATS, to_array_like, too_large_refused
 
 
-def sliding_windows(series, window, horizon=1, *, step=1):
+def sliding_windows(
+    series: ArrayLike | Sequence[ArrayLike], window: int, horizon: int = 1, *, step: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut series into windows of equal length, and say what follows each.
 
     Window i of a series s is ``s[i * step : i * step + window]``; its target is the `horizon`
@@ -69,6 +73,7 @@ def sliding_windows(series, window, horizon=1, *, step=1):
     Examples
     --------
     >>> import numpy as np
+    from numpy.typing import ArrayLike
     >>> from sklearn.linear_model import LinearRegression
     >>> from skaernn import sliding_windows
     >>> series = np.sin(np.arange(200) / 5)

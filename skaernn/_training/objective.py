@@ -100,6 +100,10 @@ class RowsObjective(ABC):
         self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
 
     @abstractmethod
+    def start(self, generator: torch.Generator) -> Tensor:
+        """Parameters (1, P) to start from."""
+
+    @abstractmethod
     def shape(self, batch: Batch) -> Hashable:
         """What batches that can share a workspace have in common."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -19,7 +20,7 @@ _SUBSETS = {
 }
 
 
-def load_japanese_vowels(*, subset="train", return_X_y=False):
+def load_japanese_vowels(*, subset: str = "train", return_X_y: bool = False) -> Any:
     """Load the Japanese vowels dataset (classification of sequences).
 
     Nine male speakers said the vowels /ae/; the task is to tell who spoke. An utterance is a
@@ -114,7 +115,7 @@ def load_japanese_vowels(*, subset="train", return_X_y=False):
     )
 
 
-def load_mauna_loa_co2(*, interpolate=True):
+def load_mauna_loa_co2(*, interpolate: bool = True) -> Bunch:
     """Load the Mauna Loa weekly atmospheric CO2 dataset (one long series to forecast).
 
     A rising trend with a yearly season: 2284 weeks from March 1958 to December 2001, 59 of them

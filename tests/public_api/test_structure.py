@@ -13,7 +13,7 @@ import skaernn
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "skaernn"
 FILES = sorted(PACKAGE.rglob("*.py"))
-OPTIONAL = {"matplotlib", "rich"}
+OPTIONAL = {"matplotlib", "rich", "typing_extensions"}  # the last for type checkers alone
 RUNTIME = {"numpy", "sklearn", "torch"}
 
 # Who may import whom: a folder imports from lower floors only, and files within a folder, too,

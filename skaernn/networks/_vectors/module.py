@@ -62,6 +62,9 @@ class AutoencoderModule(nn.Module):
     torch.Size([150, 2])
     """
 
+    mean: Tensor | None
+    scale: Tensor | None
+
     def __init__(
         self,
         encoder: nn.Module,
