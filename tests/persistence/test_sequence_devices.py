@@ -122,10 +122,11 @@ def test_gpu_agrees_with_the_cpu(params, dtype):
 @pytest.mark.parametrize("params", CODES, ids=str)
 def test_codes_of_the_gpu_agree_with_the_cpu(params, dtype):
     data = [x.astype(dtype) for x in X]
+    # not Adam, which makes of a rounding what it pleases in float32
+    params = {**params, "solver": "sgd", "learning_rate": 0.1}
     _, on_cpu = codes(params, data)
     model, on_gpu = codes(params, data, device="cuda")
-    # as above
-    tolerance = 1e-2 if dtype == np.float32 else 1e-6
+    tolerance = 1e-3 if dtype == np.float32 else 1e-6
     for name, value in on_cpu.items():
         np.testing.assert_allclose(on_gpu[name], value, atol=tolerance)
         assert on_gpu[name].dtype == dtype
