@@ -221,9 +221,10 @@ class TestRefusals:
             (lambda n, h: "nothing", TypeError, "it returned str"),
             (lambda n, h: nn.Linear(n, h), ValueError, "failed on"),
             (lambda n, h: nn.Bilinear(3, 3, 4), ValueError, "failed on"),
+            (nn.GRU, ValueError, "failed on"),
             (lambda n, h: WrappedGRU(n, 5), ValueError, r"\(2, 3, 5\)"),
         ],
-        ids=["module", "no module", "one argument", "other arguments", "width"],
+        ids=["module", "no module", "one argument", "other arguments", "torch's", "width"],
     )  # fmt: skip
     def test_what_a_factory_returns(self, cell, error, words):
         with pytest.raises(error, match=words):
