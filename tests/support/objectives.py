@@ -21,7 +21,16 @@ TORCH_LOSSES = {
 }
 
 
-def make_objective(n=41, n_features=7, *, loss="squared_error", alpha=0.3, weighted=True, **spec):
+def make_objective(
+    n=41,
+    n_features=7,
+    *,
+    loss="squared_error",
+    alpha=0.3,
+    weighted=True,
+    dtype=torch.float64,
+    **spec,
+):
     """An objective on random rows in [0, 1], and parameters away from its start.
 
     What is neither `loss` nor of `Goal` describes the network.
@@ -33,14 +42,14 @@ def make_objective(n=41, n_features=7, *, loss="squared_error", alpha=0.3, weigh
     goal = Goal(LOSSES[loss] if isinstance(loss, str) else loss, **of_goal)
     network = DenseAutoencoder(n_features, spec.pop("n_components", 3), **spec)
     keyed = network.variational or goal.corrupter is not None
-    [rows] = make_rows(X, torch.from_numpy(X), weight, torch.float64, keyed=keyed)
+    [rows] = make_rows(X, torch.from_numpy(X), weight, dtype, keyed=keyed)
     principal = principal_components(rows) if network.linear_path else None
     objective = ReconstructionObjective(
         network, goal, rows, alpha=alpha, batch_size=n, principal=principal, seed=3
     )
     theta = objective.start(torch.Generator().manual_seed(1))
     noise = torch.randn(theta.shape, generator=torch.Generator().manual_seed(2))
-    return objective, theta + 0.2 * noise.double()
+    return objective, (theta + 0.2 * noise).to(dtype)
 
 
 def several(theta, n_models=3):
