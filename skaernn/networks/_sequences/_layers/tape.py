@@ -273,10 +273,3 @@ class TapePass(LayerPass):
         """Steps in use and rows not in use of each slot in turn."""
         sizes = [(self._packing.batch_sizes[t], self._slot_sizes[t]) for t in steps]
         return [n for b, slot in sizes for n in (b, slot - b)]
-
-    def _steps(self, memory: Tensor) -> Steps:
-        """The rows of every step of packed memory."""
-        packing, steps = self._packing, self._packing.steps(memory)
-        if packing.is_uniform:
-            return Steps(steps, memory.unflatten(0, (packing.n_steps, packing.n_rows)))
-        return Steps(steps, None)
