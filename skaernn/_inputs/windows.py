@@ -73,7 +73,6 @@ def sliding_windows(
     Examples
     --------
     >>> import numpy as np
-    from numpy.typing import ArrayLike
     >>> from sklearn.linear_model import LinearRegression
     >>> from skaernn import sliding_windows
     >>> series = np.sin(np.arange(200) / 5)
