@@ -1,11 +1,14 @@
 """scikit-learn estimators on PyTorch: autoencoders and recurrent networks."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import networks as networks
+    from . import testing as testing
     from ._estimators.autoencoder import AutoencoderTransformer
     from ._estimators.classifier import RNNSequenceClassifier
     from ._estimators.regressor import RNNSequenceRegressor
@@ -36,13 +39,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(_HOMES[name], __name__)
-    found = getattr(module, name) if name in __all__ else module
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # to a checker, it would have every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(_HOMES[name], __name__)
+        found = getattr(module, name) if name in __all__ else module
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -360,6 +361,36 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     def _attributes(self, plan, form, objective, state):
         return {**super()._attributes(plan, form, objective, state), "classes_": form.classes}
 
+    @overload
+    def predict_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def predict_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool,
+    ) -> Answer: ...
+
     def predict_proba(
         self,
         X: ArrayLike,
@@ -389,6 +420,36 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
             If `return_state`.
         """
         return self._probabilities(X, lengths, initial_state, return_state, np.asarray)
+
+    @overload
+    def predict_log_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def predict_log_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict_log_proba(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool,
+    ) -> Answer: ...
 
     def predict_log_proba(
         self,
@@ -421,6 +482,36 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         if self._per_step:
             output = sequences.answer(output, flat=False)
         return returned([output], ended, return_state)
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool,
+    ) -> Answer: ...
 
     def predict(
         self,

@@ -31,7 +31,8 @@ from .fitting import TrainingInput, can_partial_fit, fit
 from .sequence_base import SequenceEstimator, rows_of
 from .sequence_plan import SequencePlan
 
-# An array; with standard deviations or states, a tuple. Checkers take it for what it is used as.
+# An array, or a tuple with standard deviations or states, where a checker cannot tell what was
+# asked for; it takes it for what it is used as.
 Answer = Any
 
 

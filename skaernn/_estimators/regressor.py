@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Real
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -350,6 +351,61 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
 
     def _loss_on(self, answers, form):
         return loss_named(self.loss, float(self.quantile))
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[False] = False,
+        return_std: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[True],
+        return_std: Literal[False] = False,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[False] = False,
+        return_std: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: Literal[True],
+        return_std: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        return_state: bool = False,
+        return_std: bool = False,
+    ) -> Answer: ...
 
     def predict(
         self,

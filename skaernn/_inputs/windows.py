@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -100,14 +101,16 @@ def sliding_windows(
     return X, y.ravel() if y.shape[1] == 1 else y
 
 
-def _cut(series: np.ndarray, window: int, horizon: int, step: int):
+def _cut(
+    series: np.ndarray, window: int, horizon: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Windows of one series (T, C) as a view (m, window, C), targets as a copy (m, horizon·C)."""
     # (T, C) -> (T - window - horizon + 1, C, window + horizon) -> (m, window + horizon, C)
     both = sliding_window_view(series, window + horizon, axis=0)[::step].swapaxes(1, 2)
     return both[:, :window], both[:, window:].copy().reshape(len(both), -1)
 
 
-def _check_count(name: str, value) -> int:
+def _check_count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise InvalidParameterError(
             f"The {name!r} parameter of sliding_windows must be an int in the range [1, inf). "
@@ -116,7 +119,7 @@ def _check_count(name: str, value) -> int:
     return int(value)  # sums of numpy's small ints would wrap round
 
 
-def _check_series(series) -> dict[str, np.ndarray]:
+def _check_series(series: Any) -> dict[str, np.ndarray]:
     """The series, as copies of shape (T, C) of our own, by what messages call them."""
     if not _is_several(series):
         return {"series": _check_one(series, "series")}
@@ -138,7 +141,7 @@ def _check_series(series) -> dict[str, np.ndarray]:
     return parts
 
 
-def _is_several(series) -> bool:
+def _is_several(series: Any) -> bool:
     """Whether this is a list of arrays, rather than one series written as a list."""
     is_object = isinstance(series, np.ndarray) and series.dtype == object and series.ndim == 1
     if not (is_object or isinstance(series, (list, tuple))):
@@ -153,7 +156,7 @@ def _is_several(series) -> bool:
     return False
 
 
-def _check_one(series, name: str) -> np.ndarray:
+def _check_one(series: Any, name: str) -> np.ndarray:
     """One series as a finite float array (T, C) of its own, C-contiguous."""
     array = to_array_like(series, name, n_dims=1)
     shape = tuple(array.shape)

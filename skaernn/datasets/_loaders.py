@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from importlib import resources
-from typing import Any
+from typing import Any, Literal, NoReturn, overload
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -18,6 +18,22 @@ _SUBSETS = {
     "test": slice(_N_TRAIN, None),
     "all": slice(None),
 }
+
+
+@overload
+def load_japanese_vowels(
+    *, subset: str = "train", return_X_y: Literal[False] = False
+) -> Bunch: ...
+
+
+@overload
+def load_japanese_vowels(
+    *, subset: str = "train", return_X_y: Literal[True]
+) -> tuple[list[np.ndarray], np.ndarray]: ...
+
+
+@overload
+def load_japanese_vowels(*, subset: str = "train", return_X_y: bool) -> Any: ...
 
 
 def load_japanese_vowels(*, subset: str = "train", return_X_y: bool = False) -> Any:
@@ -200,12 +216,12 @@ def _read(filename: str) -> bytes:
     return (resources.files(__package__) / "data" / filename).read_bytes()
 
 
-def _check_bool(function: str, parameter: str, value) -> None:
+def _check_bool(function: str, parameter: str, value: object) -> None:
     if not isinstance(value, (bool, np.bool_)):
         _refuse(function, parameter, value, "a bool")
 
 
-def _refuse(function: str, parameter: str, value, expected: str):
+def _refuse(function: str, parameter: str, value: object, expected: str) -> NoReturn:
     """Refuse a parameter in scikit-learn's words."""
     raise InvalidParameterError(
         f"The {parameter!r} parameter of {function} must be {expected}. Got {value!r} instead."

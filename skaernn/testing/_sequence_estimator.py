@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 from unittest import SkipTest
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.exceptions import ConvergenceWarning, EstimatorCheckFailedWarning
 
 from ._sequence_checks import CHECKS
@@ -14,14 +16,14 @@ from ._sequence_probe import Probe
 
 
 def check_sequence_estimator(
-    estimator,
+    estimator: Any,
     *,
     exact: bool = False,
     rtol: float | None = None,
     atol: float | None = None,
-    dtype=np.float64,
+    dtype: DTypeLike = np.float64,
     on_fail: Literal["raise", "warn"] | None = "raise",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Check that a regressor, classifier or transformer treats sequences as sequences.
 
     What `sklearn.utils.estimator_checks.check_estimator` is to tables, this is to sequences, for
@@ -130,9 +132,14 @@ def check_sequence_estimator(
     return results
 
 
-def _result(check, probe: Probe, estimator, on_fail) -> dict:
+def _result(
+    check: Callable[[Probe], None],
+    probe: Probe,
+    estimator: Any,
+    on_fail: Literal["raise", "warn"] | None,
+) -> dict[str, Any]:
     """What came out of one check."""
-    result = {"check_name": check.__name__, "status": "passed", "exception": None}
+    result: dict[str, Any] = {"check_name": check.__name__, "status": "passed", "exception": None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # of a few steps of training
@@ -148,7 +155,7 @@ def _result(check, probe: Probe, estimator, on_fail) -> dict:
     return result
 
 
-def _warn(estimator, result: dict) -> None:
+def _warn(estimator: Any, result: dict[str, Any]) -> None:
     """What `check_estimator` says of a check that fails."""
     warnings.warn(
         EstimatorCheckFailedWarning(
