@@ -356,5 +356,5 @@ class AutoencoderTransformer(VectorEstimator):
         self.dtype = dtype
         self.verbose = verbose
 
-    def _plan(self):
+    def _plan(self) -> VectorPlan:
         return VectorPlan.of(vars(self), LOSSES[self.loss])

@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator
 from .._core.compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
 from .._core.constraints import Device
 from .._training.loop import TrainingState
-from .._training.objective import RowsObjective
 from .._training.solvers import SCHEDULES, SOLVERS
 from .fitting import TORCH_DTYPES, Fitted, TrainingInput, comparable
 from .persistence import from_arrays, to_arrays
@@ -63,7 +62,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """What the parameters come down to; those that make no sense together are refused."""
 
     @abstractmethod
-    def _read(self, plan: Plan, form, *, suffix: str = "", **inputs) -> TrainingInput:
+    def _read(self, plan: Any, form: Any, *, suffix: str = "", **inputs: Any) -> TrainingInput:
         """Check what was passed to `fit`.
 
         Parameters
@@ -79,14 +78,14 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _attributes(
-        self, plan: Plan, form, objective: RowsObjective, state: TrainingState
+        self, plan: Any, form: Any, objective: Any, state: TrainingState
     ) -> dict[str, Any]:
         """The fitted attributes that the weights of `state` stand for."""
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")
 
-    def _validate_params(self):
+    def _validate_params(self) -> None:
         if isinstance(self.learning_rate, str):
             raise InvalidParameterError(
                 f"learning_rate={self.learning_rate!r} is not a number; how the rate changes from "
@@ -94,7 +93,9 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
         super()._validate_params()
 
-    def _training_attributes(self, form, objective, state: TrainingState) -> dict[str, Any]:
+    def _training_attributes(
+        self, form: Any, objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
         """Fitted attributes that every estimator has; meanings follow MLPRegressor."""
         curve, scores = list(state.loss_curve), list(state.validation_scores)
         validated = self.early_stopping
@@ -118,9 +119,9 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             ),
         }
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """State without torch: arrays and names, loadable where the device is not."""
         return to_arrays(dict(super().__getstate__()))
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(from_arrays(state))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -15,14 +15,19 @@ from torch import nn
 from .._core.compat import Self, StrOptions, available_if, fit_context
 from .._inference.scores import accuracy_of
 from .._inference.sequences import returned
-from .._inputs.targets import as_targets, check_labels, classes_of, indices_of
+from .._inputs.sequences import Form, Sequences
+from .._inputs.targets import Targets, as_targets, check_labels, classes_of, indices_of
+from .._losses.loss import Loss
 from .._losses.targets import CrossEntropy
 from .._rows.class_weight import class_weights
+from .._rows.matrix import Counted
+from .._training.loop import TrainingState
 from .fitting import can_partial_fit, fit
 from .predictor_base import Answer, PredictorEstimator
+from .sequence_plan import SequencePlan
 
 
-def _can_partial_fit(estimator) -> bool:
+def _can_partial_fit(estimator: Any) -> bool:
     if estimator.class_weight == "balanced":
         raise AttributeError(
             "partial_fit is not available with class_weight='balanced', for it never sees all of "
@@ -331,7 +336,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         given |= {"initial_state": initial_state, "classes": self._check_classes(classes)}
         return fit(self, given, incremental=True)
 
-    def _check_classes(self, classes) -> np.ndarray:
+    def _check_classes(self, classes: ArrayLike | None) -> np.ndarray:
         """All classes, at the first call of `partial_fit` and later ones."""
         if not hasattr(self, "module_"):
             if classes is None:
@@ -344,7 +349,16 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
             )
         return self.classes_
 
-    def _read_targets(self, y, sequences, form, *, first, name, classes=None):
+    def _read_targets(  # type: ignore[override]
+        self,
+        y: Any,
+        sequences: Sequences,
+        form: Any,
+        *,
+        first: bool,
+        name: str,
+        classes: np.ndarray | None = None,
+    ) -> tuple[Targets, Form]:
         labels = check_labels(self, y, sequences, per_step=self.return_sequences, name=name)
         if first:  # a part of y need not have all classes
             classes = classes_of(labels, name) if classes is None else classes
@@ -352,13 +366,15 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         indices = indices_of(labels, form.classes, name)
         return as_targets(indices, sequences, self.return_sequences), form
 
-    def _output(self, form):
+    def _output(self, form: Any) -> tuple[int, str]:
         return len(form.classes), "softmax"
 
-    def _loss_on(self, answers, form):
+    def _loss_on(self, answers: Counted, form: Any) -> Loss:
         return CrossEntropy(*class_weights(self.class_weight, form.classes, answers))
 
-    def _attributes(self, plan, form, objective, state):
+    def _attributes(
+        self, plan: SequencePlan, form: Form, objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
         return {**super()._attributes(plan, form, objective, state), "classes_": form.classes}
 
     @overload
@@ -476,7 +492,14 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         with np.errstate(divide="ignore"):
             return self._probabilities(X, lengths, initial_state, return_state, np.log)
 
-    def _probabilities(self, X, lengths, initial_state, return_state, function):
+    def _probabilities(
+        self,
+        X: ArrayLike,
+        lengths: ArrayLike | None,
+        initial_state: ArrayLike | None,
+        return_state: bool,
+        function: Callable[[np.ndarray], np.ndarray],
+    ) -> Answer:
         sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
         output = function(output)
         if self._per_step:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 
 from .._core.constraints import check_count
 from .._rows.moments import gaussian
 
 
-def code_tags(tags):
+def code_tags(tags: Tags) -> Tags:
     """Tags of a transformer that answers in X's own type."""
     tags.transformer_tags.preserves_dtype = ["float64", "float32"]
     return tags
 
 
-def standard_normal(n_samples, n_components: int, random_state) -> np.ndarray:
+def standard_normal(
+    n_samples: int, n_components: int, random_state: int | np.random.RandomState | None
+) -> np.ndarray:
     """Numbers (n_samples, n_components), float64, from N(0, 1)."""
     shape = check_count(n_samples, "n_samples"), n_components
     return check_random_state(random_state).standard_normal(shape)

@@ -20,6 +20,8 @@ from .._inputs.targets import Targets
 from .._losses.loss import Loss
 from .._rows.content import JointContent, MatrixContent
 from .._rows.matrix import Counted
+from .._rows.selection import Selection
+from .._training.loop import TrainingState
 from ..networks import (
     POOLINGS,
     OwnRecurrentNetwork,
@@ -159,7 +161,7 @@ class PredictorEstimator(SequenceEstimator):
 
     @abstractmethod
     def _read_targets(
-        self, y, sequences: Sequences, form: Form, *, first: bool, name: str, **more
+        self, y: Any, sequences: Sequences, form: Form, *, first: bool, name: str, **more: Any
     ) -> tuple[Targets, Form]:
         """Check y against `form`, or, if it is the `first`, add to the form what it says."""
 
@@ -175,7 +177,7 @@ class PredictorEstimator(SequenceEstimator):
         """Targets that may be too large for training, by name."""
         return {"y": targets.values} if targets.values.dtype.kind == "f" else {}
 
-    def _plan(self):
+    def _plan(self) -> SequencePlan:
         if self.return_sequences and self.pooling != "last":
             raise ValueError(
                 f"pooling={self.pooling!r} makes one vector of a sequence, and "
@@ -205,17 +207,17 @@ class PredictorEstimator(SequenceEstimator):
 
     def _read(
         self,
-        plan,
-        form,
+        plan: Any,
+        form: Form | None,
         *,
-        suffix="",
-        X=None,
-        y=None,
-        sample_weight=None,
-        lengths=None,
-        initial_state=None,
-        **of_targets,
-    ):
+        suffix: str = "",
+        X: Any = None,
+        y: Any = None,
+        sample_weight: ArrayLike | float | None = None,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        **of_targets: Any,
+    ) -> TrainingInput:
         sequences = self._read_sequences(X, lengths, form, suffix)
         seen = Form.of(sequences, form, lengths=lengths)
         targets, seen = self._read_targets(
@@ -232,7 +234,9 @@ class PredictorEstimator(SequenceEstimator):
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
 
-        def rows(selections, device, dtype):
+        def rows(
+            selections: list[Selection], device: torch.device, dtype: torch.dtype
+        ) -> list[Any]:
             values = targets.values
             if values.dtype == np.float64 and precise(device) == torch.float32:
                 values = values.astype(np.float32)
@@ -254,7 +258,9 @@ class PredictorEstimator(SequenceEstimator):
             rows=rows,
         )
 
-    def _attributes(self, plan, form, objective, state):
+    def _attributes(
+        self, plan: SequencePlan, form: Form, objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
         return {
             **self._training_attributes(form, objective, state),
             "n_outputs_": form.n_outputs,
@@ -266,7 +272,13 @@ class PredictorEstimator(SequenceEstimator):
         """Whether the network that was fitted answers at every step."""
         return self._fitted.network.pooling is None
 
-    def _run_on(self, X, lengths, initial_state, return_state=False):
+    def _run_on(
+        self,
+        X: ArrayLike,
+        lengths: ArrayLike | None,
+        initial_state: ArrayLike | None,
+        return_state: bool = False,
+    ) -> tuple[Sequences, np.ndarray, np.ndarray]:
         """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
         check_is_fitted(self)
         stateless = self._fitted.network.stateless
@@ -277,6 +289,8 @@ class PredictorEstimator(SequenceEstimator):
         state = check_state(initial_state, sequences, self._fitted.network, dtype)
         return sequences, *self._run(sequences, state)
 
-    def _run(self, sequences: Sequences, state: np.ndarray | None):
+    def _run(
+        self, sequences: Sequences, state: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The network's answers to checked sequences, and the states it ends in."""
         return run_network(self._fitted.network, self.module_, sequences, state, self.device_)

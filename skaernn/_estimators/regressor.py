@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from numbers import Real
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -19,10 +20,14 @@ from .._core.constraints import check_count
 from .._inference.forecast import check_feeds_back, forecast
 from .._inference.scores import r2_of
 from .._inference.sequences import returned
-from .._inputs.targets import check_numbers
+from .._inputs.sequences import Form, Sequences
+from .._inputs.targets import Targets, check_numbers
+from .._losses.loss import Loss
 from .._losses.targets import TARGET_LOSSES, check_allowed, loss_named
+from .._rows.matrix import Counted
 from ..networks import ACTIVATIONS
 from .predictor_base import Answer, PredictorEstimator
+from .sequence_plan import SequencePlan
 
 
 class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
@@ -316,12 +321,12 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         self.dtype = dtype
         self.verbose = verbose
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
-    def _plan(self):
+    def _plan(self) -> SequencePlan:
         loss = TARGET_LOSSES[self.loss]
         own = loss.fixed_output and loss.output_activation
         if own and self.output_activation not in ("identity", own):
@@ -331,7 +336,9 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             )
         return super()._plan()
 
-    def _read_targets(self, y, sequences, form, *, first, name):
+    def _read_targets(  # type: ignore[override]
+        self, y: Any, sequences: Sequences, form: Form, *, first: bool, name: str
+    ) -> tuple[Targets, Form]:
         targets = check_numbers(self, y, sequences, per_step=self.return_sequences, name=name)
         check_allowed(self.loss, targets.values, name)
         n_outputs = targets.values.shape[1]
@@ -344,12 +351,12 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             )
         return targets, form
 
-    def _output(self, form):
+    def _output(self, form: Form) -> tuple[int, str]:
         loss = TARGET_LOSSES[self.loss]
         activation = loss.output_activation if loss.fixed_output else self.output_activation
         return form.n_outputs * loss.outputs_per_target, activation
 
-    def _loss_on(self, answers, form):
+    def _loss_on(self, answers: Counted, form: Form) -> Loss:
         return loss_named(self.loss, float(self.quantile))
 
     @overload
@@ -453,7 +460,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         answers = [self._answer(sequences, values) for values in columns]
         return returned(answers, ended, return_state)
 
-    def _answer(self, sequences, values: np.ndarray) -> np.ndarray:
+    def _answer(self, sequences: Sequences, values: np.ndarray) -> np.ndarray:
         flat = self._form.flat
         if self._per_step:
             return sequences.answer(values, flat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from .._inputs.arrays import check_weights
 from .._inputs.sequences import Form
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
+from .._rows.selection import Selection
+from .._training.loop import TrainingState
 from .._training.sequences import code_moments
 from ..networks import SequenceAutoencoder, SequenceAutoencoderModule
 from .fitting import TrainingInput, can_partial_fit, fit
@@ -392,7 +395,7 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         given = {"X": X, "sample_weight": sample_weight, "lengths": lengths}
         return fit(self, given, incremental=True)
 
-    def _plan(self):
+    def _plan(self) -> SequencePlan:
         loss, scaling = LOSSES[self.loss], self.scaling
         if scaling == "standard" and loss.default_scaling is None:
             raise ValueError(
@@ -419,14 +422,25 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
             **self._layers(),
         )
 
-    def _read(self, plan, form, *, suffix="", X=None, sample_weight=None, lengths=None):
+    def _read(  # type: ignore[override]
+        self,
+        plan: SequencePlan,
+        form: Form | None,
+        *,
+        suffix: str = "",
+        X: Any = None,
+        sample_weight: ArrayLike | float | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> TrainingInput:
         sequences = self._read_sequences(X, lengths, form, suffix)
         check_allowed(self.loss, sequences.valid(), f"X{suffix}")
         weight = check_weights(sample_weight, sequences)
         metadata = {"sample_weight": weight, "lengths": lengths}
         metadata = {name: value for name, value in metadata.items() if value is not None}
 
-        def rows(selections, device, dtype):
+        def rows(
+            selections: list[Selection], device: torch.device, dtype: torch.dtype
+        ) -> list[Any]:
             return rows_of(sequences, selections, device, dtype, per_step=True)
 
         return TrainingInput(
@@ -441,7 +455,9 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
             rows=rows,
         )
 
-    def _attributes(self, plan, form, objective, state):
+    def _attributes(
+        self, plan: SequencePlan, form: Form, objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
         code_mean, code_covariance = code_moments(objective, state.theta)
         return {
             **self._training_attributes(form, objective, state),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.compat import Interval, StrOptions
 from .._core.warn import warn_user
 from .._inputs.arrays import check_fits_dtype, to_tensor
 from .._inputs.sequences import Form, Sequences, check_sequences
+from .._rows.selection import Selection
 from .._rows.sequences import SequenceRows
 from ..networks import CELLS
 from .base import NeuralEstimator
@@ -33,7 +37,7 @@ class SequenceEstimator(NeuralEstimator):
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
     }
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
@@ -65,14 +69,16 @@ class SequenceEstimator(NeuralEstimator):
             "dropout": float(self.dropout),
         }
 
-    def _read_sequences(self, X, lengths, form: Form | None, suffix: str) -> Sequences:
+    def _read_sequences(
+        self, X: ArrayLike, lengths: ArrayLike | None, form: Form | None, suffix: str
+    ) -> Sequences:
         """Check X and lengths as `fit` gets them."""
         sequences = check_sequences(self, X, lengths, form=form, name=f"X{suffix}")
         if self.dtype == "float32" and sequences.steps.dtype == np.float64:
             check_fits_dtype(sequences.valid(), torch.float32, f"X{suffix}")
         return sequences
 
-    def _sequences_to_run(self, X, lengths) -> Sequences:
+    def _sequences_to_run(self, X: ArrayLike, lengths: ArrayLike | None) -> Sequences:
         """Check X and lengths as a fitted network gets them."""
         check_is_fitted(self)
         sequences = check_sequences(self, X, lengths, form=self._form)
@@ -87,7 +93,13 @@ class SequenceEstimator(NeuralEstimator):
 
 
 def rows_of(
-    sequences: Sequences, selections, device, dtype, values=None, begins=None, **how
+    sequences: Sequences,
+    selections: list[Selection],
+    device: torch.device,
+    dtype: torch.dtype,
+    values: np.ndarray | None = None,
+    begins: Any = None,
+    **how: Any,
 ) -> list[SequenceRows]:
     """Selected sequences on the device, with targets or as their own.
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import numpy_dtype, precise
@@ -25,11 +26,11 @@ from .codes import code_tags, spread_like, standard_normal
 class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Methods of a fitted sequence autoencoder: there, back, how well, and new sequences."""
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         return code_tags(super().__sklearn_tags__())
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         """For `get_feature_names_out`."""
         return self.n_components_
 
@@ -125,7 +126,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if scale is not None:  # in a type that does not overflow
             units = scale.to(precise(self.device_)) ** loss.unit_power
 
-        def errors(pairs):
+        def errors(pairs: torch.Tensor) -> torch.Tensor:
             target, output = pairs.chunk(2, dim=1)
             if mean is not None:
                 target, output = ((part - mean) / scale for part in (target, output))
@@ -238,13 +239,15 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         steps = run_network(network, module.decoder, repeated, state, self.device_)[0]
         return steps.astype(codes.dtype, copy=False)
 
-    def _reconstructed(self, X, lengths) -> tuple[Sequences, np.ndarray]:
+    def _reconstructed(
+        self, X: ArrayLike, lengths: ArrayLike | None
+    ) -> tuple[Sequences, np.ndarray]:
         """Sequences of X, and what becomes of their steps (V, C)."""
         sequences = self._sequences_to_run(X, lengths)
         check_allowed(self._fitted.parameters["loss"], sequences.valid(), "X")
         return sequences, self._decoded(self._encoded(sequences), sequences.lengths)
 
-    def _lengths_of_codes(self, lengths, n_samples: int) -> np.ndarray:
+    def _lengths_of_codes(self, lengths: ArrayLike | None, n_samples: int) -> np.ndarray:
         """Steps (n,) of the sequences that codes are to become."""
         form = self._form
         if lengths is None and self.n_steps_ is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from .._core.constraints import check_count
 from .._inference.bounds import log_bounds, noise_table, noise_variance
 from .._inference.chunks import in_chunks
 from .._inputs.arrays import check_rows
-from .._losses.likelihoods import LIKELIHOODS, Normal
+from .._losses.likelihoods import LIKELIHOODS, Likelihood, Normal
+from .._losses.loss import ReconstructionLoss
 from .._losses.targets import check_allowed
 from .._rows.moments import moments
 from .._rows.principal import LEAST_NOISE
+from .._rows.vectors import Rows
+from .._training.loop import TrainingState
 from .._training.solvers import SOLVERS
 from ..networks import StandardNormal, VariationalModule
 from .vector_base import VectorEstimator
@@ -32,9 +36,10 @@ _ACTIVE = 0.01  # variance of a component's mean from which on it tells rows apa
 class _VariationalPlan(VectorPlan):
     """Plan of an autoencoder whose loss is a likelihood, and whose codes are drawn."""
 
+    loss: Likelihood
     keyed = True
 
-    def loss_on(self, rows):
+    def loss_on(self, rows: Rows) -> ReconstructionLoss:
         if not self.loss.has_noise:
             return self.loss
         _, deviation = moments(rows)
@@ -326,7 +331,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
         self.dtype = dtype
         self.verbose = verbose
 
-    def _plan(self):
+    def _plan(self) -> VectorPlan:
         if SOLVERS[self.solver].full_batch:
             raise ValueError(
                 f"solver={self.solver!r} does not support variational autoencoders, which draw "
@@ -340,7 +345,9 @@ class VariationalAutoencoderTransformer(VectorEstimator):
             strength=float(self.kl_weight),
         )
 
-    def _attributes(self, plan, form, objective, state):
+    def _attributes(
+        self, plan: VectorPlan, form: int, objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
         attributes = super()._attributes(plan, form, objective, state)
         module, loss, noise, scaled = attributes["module_"], objective.goal.loss, None, None
         if loss.has_noise:
@@ -358,7 +365,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
             "_fitted": replace(attributes["_fitted"], noise=scaled),
         }
 
-    def _spread(self, normal):
+    def _spread(self, normal: np.ndarray) -> np.ndarray:
         return normal.astype(self.code_mean_.dtype)  # codes are distributed as the prior is
 
     def score_samples(self, X: ArrayLike, n_importance_samples: int | None = None) -> np.ndarray:
@@ -401,7 +408,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
         if variance is not None:
             variance = torch.tensor(variance, dtype=module.dtype, device=self.device_)
 
-        def bounds(rows):
+        def bounds(rows: torch.Tensor) -> torch.Tensor:
             return log_bounds(
                 module, likelihood, rows, variance, table, importance=n_draws is not None
             )

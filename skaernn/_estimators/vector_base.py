@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from .._inputs.arrays import check_fits_dtype, check_rows, check_weights, to_ten
 from .._losses.targets import check_allowed
 from .._rows.content import MatrixContent
 from .._rows.moments import SCALINGS
+from .._rows.selection import Selection
 from .._rows.vectors import Rows
+from .._training.loop import TrainingState
 from .._training.vectors import code_moments
 from ..networks import ACTIVATIONS, ARCHITECTURES, AutoencoderModule
 from .base import NeuralEstimator
 from .fitting import TrainingInput, can_partial_fit, fit
 from .vector_codes import VectorCodes
+from .vector_plan import VectorPlan
 
 
 class VectorEstimator(VectorCodes, NeuralEstimator):
@@ -127,14 +131,24 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
         """
         return fit(self, {"X": X, "sample_weight": sample_weight}, incremental=True)
 
-    def _read(self, plan, form, *, suffix="", X=None, sample_weight=None):
+    def _read(  # type: ignore[override]
+        self,
+        plan: VectorPlan,
+        form: int | None,
+        *,
+        suffix: str = "",
+        X: Any = None,
+        sample_weight: ArrayLike | float | None = None,
+    ) -> TrainingInput:
         X = check_rows(self, X, reset=form is None, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
         check_allowed(self.loss, X, f"X{suffix}")
         if self.dtype == "float32":
             check_fits_dtype(X, torch.float32)
 
-        def rows(selections, device, dtype):
+        def rows(
+            selections: list[Selection], device: torch.device, dtype: torch.dtype
+        ) -> list[Any]:
             tensor = to_tensor(X, device)
             return [Rows.of(tensor, selection, dtype) for selection in selections]
 
@@ -150,7 +164,9 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
             rows=rows,
         )
 
-    def _attributes(self, plan, form, objective, state):
+    def _attributes(
+        self, plan: VectorPlan, form: int, objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
         network, principal = objective.network, objective.principal
         common = self._training_attributes(form, objective, state)
         code_mean, code_covariance = code_moments(common["module_"], objective.rows)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import precise
@@ -20,13 +24,19 @@ from .codes import code_tags, spread_like, standard_normal
 class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Methods of a fitted autoencoder: there, back, how well, and new rows."""
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         return code_tags(super().__sklearn_tags__())
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         """For `get_feature_names_out`."""
         return self.n_components_
+
+    if TYPE_CHECKING:  # scikit-learn's own says nothing of types
+
+        def fit_transform(
+            self, X: ArrayLike, y: object = None, **fit_params: Any
+        ) -> np.ndarray: ...
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Codes of the rows of X.
@@ -85,7 +95,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if module.scale is not None:  # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power
 
-        def errors(rows):
+        def errors(rows: torch.Tensor) -> torch.Tensor:
             scaled = module.to_scaled(rows)
             return (loss.errors(module.decoder(module.code(scaled)), scaled) * units).mean(1)
 

@@ -59,9 +59,7 @@ def check_numbers(estimator, y, sequences: Sequences, *, per_step: bool, name="y
     return _targets(values, flat, sequences, per_step)
 
 
-def check_labels(
-    estimator, y, sequences: Sequences, *, per_step: bool, name="y"
-) -> tuple[np.ndarray, bool]:
+def check_labels(estimator, y, sequences: Sequences, *, per_step: bool, name="y") -> np.ndarray:
     """Class labels (Q,), one a sequence or one a valid step."""
     _check_there(estimator, y)
     values, flat = _collected(y, sequences, per_step, name, _label)

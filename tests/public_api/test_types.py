@@ -18,9 +18,21 @@ needs_mypy = pytest.mark.skipif(
 )
 
 GOOD = """
+from typing import Any
+
 import numpy as np
 from typing_extensions import assert_type
-from skaernn import AutoencoderTransformer, RNNSequenceClassifier, sliding_windows
+import skaernn
+from skaernn import (
+    AutoencoderTransformer,
+    RNNSequenceClassifier,
+    RNNSequenceRegressor,
+    SequenceAutoencoderTransformer,
+    VariationalAutoencoderTransformer,
+    sliding_windows,
+)
+from skaernn.networks import VariationalModule
+from skaernn.testing import check_sequence_estimator
 
 X = np.zeros((4, 3))
 autoencoder = AutoencoderTransformer(2, (8,), random_state=0).fit(X)
@@ -30,10 +42,34 @@ assert_type(autoencoder.transform(X), np.ndarray)
 assert_type(autoencoder.score(X), float)
 assert_type(autoencoder.loss_curve_, list[float])
 assert_type(autoencoder.n_components_, int)
+assert_type(autoencoder.fit_transform(X), np.ndarray)
+assert_type(autoencoder.max_iter, int)
+assert_type(autoencoder.dtype, str | None)
 autoencoder.module_.encode
+variational = VariationalAutoencoderTransformer().fit(X)
+assert_type(variational.module_, VariationalModule)
+assert_type(variational.noise_variance_, float | np.ndarray | None)
 model = RNNSequenceClassifier("gru", class_weight="balanced").fit(X, [0, 1, 0, 1])
 assert_type(model, RNNSequenceClassifier)
 assert_type(model.classes_, np.ndarray)
+assert_type(model.predict(X), np.ndarray)
+assert_type(model.predict_proba(X, return_state=True), tuple[np.ndarray, np.ndarray])
+regressor = RNNSequenceRegressor().partial_fit([X, X[:2]], [0.5, 1.5], lengths=None)
+assert_type(regressor, RNNSequenceRegressor)
+assert_type(regressor.best_loss_, float | None)
+assert_type(regressor.predict([X]), np.ndarray)
+assert_type(regressor.predict([X], return_std=True), tuple[np.ndarray, np.ndarray])
+regressor.predict([X], return_state=bool(X.any()))
+three = regressor.predict([X], return_state=True, return_std=True)
+assert_type(three, tuple[np.ndarray, np.ndarray, np.ndarray])
+assert_type(regressor.forecast([X], 2), np.ndarray)
+codes = SequenceAutoencoderTransformer().fit([X, X[:2]])
+assert_type(codes, SequenceAutoencoderTransformer)
+assert_type(codes.n_steps_, int | None)
+assert_type(codes.transform([X]), np.ndarray)
+series, speakers = skaernn.datasets.load_japanese_vowels(return_X_y=True)
+assert_type(series, list[np.ndarray])
+assert_type(check_sequence_estimator(model)[0]["status"], Any)
 windows, targets = sliding_windows(X, 2)
 assert_type(targets, np.ndarray)
 """
@@ -43,6 +79,10 @@ from skaernn import AutoencoderTransformer, RNNSequenceRegressor
 AutoencoderTransformer(max_iter="many")
 AutoencoderTransformer(epochs=3)
 RNNSequenceRegressor(hidden_size=None)
+RNNSequenceRegressor().fit([[1.0]], [1.0], sample_weigth=None)
+AutoencoderTransformer().sample("many")
+RNNSequenceRegressor().predict([[1.0]], return_state=True).shape
+from skaernn import Autoencoder
 """
 
 
@@ -71,7 +111,7 @@ def test_right_programs_have_their_types(tmp_path):
 @needs_mypy
 def test_wrong_programs_are_told(tmp_path):
     lines, said = checked(BAD, tmp_path)
-    assert lines == [4, 5, 6], said
+    assert lines == [4, 5, 6, 7, 8, 9, 10], said
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
