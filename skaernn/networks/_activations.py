@@ -62,7 +62,7 @@ _gelu_out = _kernel(_aten.gelu.out)
 
 
 def _gelu(z: Tensor, *, out: Tensor) -> None:
-    """Torch's kernel, which in float32 (oneDNN) takes `out` for a tensor laid out as `z` is."""
+    """Torch's kernel, which in float32 leaves an `out` that is laid out otherwise untouched."""
     if z.dtype == torch.float64 or out.stride() == z.stride():
         _gelu_out(z, out=out)
     else:

@@ -1,7 +1,7 @@
 """Kernels of torch as passes call them: into memory with gaps, in place, in either type.
 
-A kernel that takes its output for a tensor laid out as its input is (gelu of oneDNN does, in
-float32 alone) writes wrong numbers and says nothing.
+A kernel that leaves an output untouched which is not laid out as its input is (gelu does, in
+float32 alone) says nothing of it.
 """
 
 import itertools

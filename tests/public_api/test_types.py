@@ -31,7 +31,12 @@ from skaernn import (
     VariationalAutoencoderTransformer,
     sliding_windows,
 )
-from skaernn.networks import VariationalModule
+from skaernn.networks import (
+    OwnRecurrentNetwork,
+    RecurrentNetwork,
+    VariationalModule,
+    recurrent_network,
+)
 from skaernn.testing import check_sequence_estimator
 
 X = np.zeros((4, 3))
@@ -70,6 +75,8 @@ assert_type(codes.transform([X]), np.ndarray)
 series, speakers = skaernn.datasets.load_japanese_vowels(return_X_y=True)
 assert_type(series, list[np.ndarray])
 assert_type(check_sequence_estimator(model)[0]["status"], Any)
+network = recurrent_network("gru", 2, 3, 1)
+assert_type(network, RecurrentNetwork | OwnRecurrentNetwork)
 windows, targets = sliding_windows(X, 2)
 assert_type(targets, np.ndarray)
 """
@@ -83,6 +90,8 @@ RNNSequenceRegressor().fit([[1.0]], [1.0], sample_weigth=None)
 AutoencoderTransformer().sample("many")
 RNNSequenceRegressor().predict([[1.0]], return_state=True).shape
 from skaernn import Autoencoder
+from skaernn.networks import recurrent_network
+recurrent_network("gru", "two", 3, 1)
 """
 
 
@@ -111,7 +120,7 @@ def test_right_programs_have_their_types(tmp_path):
 @needs_mypy
 def test_wrong_programs_are_told(tmp_path):
     lines, said = checked(BAD, tmp_path)
-    assert lines == [4, 5, 6, 7, 8, 9, 10], said
+    assert lines == [4, 5, 6, 7, 8, 9, 10, 12], said
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

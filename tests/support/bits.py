@@ -13,8 +13,7 @@ in another order, a new version of torch. Its commit says which cases changed, a
 no others. It is never the way to make a test pass.
 
 Names in the cases are written out, not read from the registries, so that a digest belongs to one
-fit for good. Left out is "gelu" in float32: torch's kernel for it writes wrong numbers into
-memory with gaps between rows, which is where hidden layers are.
+fit for good. Left out is "gelu" in float32, which was wrong when they were written down.
 """
 
 from __future__ import annotations

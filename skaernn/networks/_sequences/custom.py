@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -309,9 +310,16 @@ class OwnStepper:
 
 
 def recurrent_network(
-    cell, n_inputs, hidden_size, n_outputs, *, n_layers=1, bidirectional=False,
-    activation="tanh", **others,
-) -> RecurrentNetwork | OwnRecurrentNetwork:  # fmt: skip
+    cell: str | Callable[[int, int], nn.Module],
+    n_inputs: int,
+    hidden_size: int,
+    n_outputs: int,
+    *,
+    n_layers: int = 1,
+    bidirectional: bool = False,
+    activation: str = "tanh",
+    **others: Any,
+) -> RecurrentNetwork | OwnRecurrentNetwork:
     """The network around a cell that has a name, or around a user's own module."""
     if callable(cell):
         return OwnRecurrentNetwork(cell, n_inputs, hidden_size, n_outputs, **others)

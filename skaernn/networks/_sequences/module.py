@@ -17,7 +17,8 @@ class RecurrentModule(nn.Module):
 
     Parameters
     ----------
-    layers : nn.RNN, nn.LSTM or nn.GRU
+    layers : nn.Module
+        `nn.RNN`, `nn.LSTM` or `nn.GRU`; what steps any other cell; or the user's own.
     pooling : nn.Module or None
         What becomes of the steps. None: one output a step.
     output : nn.Linear
@@ -41,7 +42,7 @@ class RecurrentModule(nn.Module):
 
     def __init__(
         self,
-        layers: nn.RNNBase,
+        layers: nn.Module,
         pooling: nn.Module | None,
         output: nn.Linear,
         activation: nn.Module,
