@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from .interrupts import interrupts_deferred
+
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 _SMALL_PRODUCT = 20e6  # floating point operations below which a second thread costs more
 
@@ -57,7 +59,11 @@ def precise(device: torch.device) -> torch.dtype:
 @contextmanager
 def exact_inference(device: torch.device):
     """Context of `torch.inference_mode` in which no autocast of the caller's is at work."""
-    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+    with (
+        interrupts_deferred(),
+        torch.inference_mode(),
+        torch.autocast(device.type, enabled=False),
+    ):
         yield
 
 
@@ -128,8 +134,9 @@ def threads_for(largest_product: float, device: torch.device):
     if device.type != "cpu" or largest_product >= _SMALL_PRODUCT:
         yield
         return
-    _limit.enter()
-    try:
-        yield
-    finally:
-        _limit.leave()
+    with interrupts_deferred():
+        _limit.enter()
+        try:
+            yield
+        finally:
+            _limit.leave()

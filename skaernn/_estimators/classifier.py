@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin
 from torch import nn
 
 from .._core.compat import Self, StrOptions, available_if, fit_context
+from .._core.interrupts import interrupts_deferred
 from .._inference.scores import accuracy_of
 from .._inference.sequences import returned
 from .._inputs.sequences import Form, Sequences
@@ -489,7 +490,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         state : ndarray of shape (n_samples, state_size_)
             If `return_state`.
         """
-        with np.errstate(divide="ignore"):
+        with interrupts_deferred(), np.errstate(divide="ignore"):
             return self._probabilities(X, lengths, initial_state, return_state, np.log)
 
     def _probabilities(

@@ -7,6 +7,7 @@ import torch
 from sklearn.utils import Tags, check_random_state
 
 from .._core.constraints import check_count
+from .._core.interrupts import interrupts_deferred
 from .._rows.moments import gaussian
 
 
@@ -29,5 +30,5 @@ def spread_like(mean: np.ndarray, covariance: np.ndarray, normal: np.ndarray) ->
     # copies: what comes from a memory-mapped file cannot be written to, and torch minds
     centre, spread = (torch.from_numpy(np.array(m, dtype=np.float64)) for m in (mean, covariance))
     codes = gaussian(centre, spread, torch.from_numpy(normal)).numpy()
-    with np.errstate(over="ignore"):  # of codes beyond float32
+    with interrupts_deferred(), np.errstate(over="ignore"):  # of codes beyond float32
         return codes.astype(mean.dtype)

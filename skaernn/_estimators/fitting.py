@@ -14,6 +14,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from .._core.device import resolve_device, threads_for
+from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._inputs.arrays import check_fits_dtype, check_memory, check_validation_inputs
 from .._rows.batch import Source
 from .._rows.content import Content
@@ -124,7 +125,7 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
     -------
     estimator
     """
-    with _undone_if_refused(estimator):
+    with interrupts_deferred(), _undone_if_refused(estimator):
         resumes = (incremental or estimator.warm_start) and hasattr(estimator, "module_")
         plan = estimator._plan()
         check_solver(estimator, plan)
@@ -132,12 +133,14 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
         if resumes:
             _check_continuable(estimator)
         data = estimator._read(plan, estimator._form if resumes else None, **inputs)
+        check_interrupts()
         device = resolve_device(estimator.device)
         dtype = _dtype_on(device, data.dtype, estimator, resumes)
         network = plan.network(data)
         check_memory(network.layout.size, dtype, device, plan.sizes(network), plan.advice)
         seed = _seed(estimator, resumes and incremental)
         rows, validation_rows = _select(estimator, plan, data, held_out, seed, device, dtype)
+        check_interrupts()
         batch_size = min(_most_batch_rows(estimator), len(rows))
         with (
             threads_for(2 * batch_size * network.largest_product, device),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._core.device import exact_inference, precise, threads_for
+from .._core.interrupts import check_interrupts
 
 # A matrix product of another height may sum in another order; at a fixed height a row's answer
 # does not depend on the rows beside it, down to the last bit.
@@ -49,6 +50,7 @@ def in_chunks(
         np.errstate(over="ignore"),  # what is beyond X's type is infinite
     ):
         for start in range(0, n_samples, size):
+            check_interrupts()
             stop = min(start + size, n_samples)
             chunk[: stop - start] = X[start:stop]
             result = function(rows if device.type == "cpu" else rows.to(device))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .._core.device import exact_inference, numpy_dtype, threads_for
+from .._core.interrupts import check_interrupts
 from .._inputs.sequences import Sequences
 from ..networks import OwnRecurrentNetwork, RecurrentModule, RecurrentNetwork
 
@@ -59,6 +60,7 @@ def run_network(
         for start in range(0, n, size):
             group = order[start : start + size]
             for block in _blocks(sequences, group, network.stateless is not None):
+                check_interrupts()
                 result, row, t = _run_block(stepper, module, sequences, block, ended, size)
                 if output is None:
                     output = np.empty((rows, result.shape[1]), dtype=sequences.steps.dtype)

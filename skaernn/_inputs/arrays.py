@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 
 from .._core.compat import check_feature_names, check_n_features, check_sample_weight
 from .._core.device import device_memory
+from .._core.interrupts import interrupts_deferred
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
 
@@ -127,7 +128,7 @@ def _floats(X) -> list:
 def too_large_refused(name: str):
     """A number beyond float64 is a ValueError, and neither it nor a large sum is a warning."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with interrupts_deferred(), np.errstate(over="ignore", invalid="ignore"):
             yield
     except OverflowError as error:
         raise ValueError(

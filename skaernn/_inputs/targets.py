@@ -9,6 +9,7 @@ import torch
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from .._core.interrupts import interrupts_deferred
 from .._rows.content import Content, MatrixContent, RaggedContent
 from .arrays import (
     check_cells,
@@ -69,7 +70,7 @@ def check_labels(estimator, y, sequences: Sequences, *, per_step: bool, name="y"
         )
     labels = values[:, 0] if flat or per_step else values
     _check_uniform(labels.ravel(), name)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with interrupts_deferred(), np.errstate(over="ignore", invalid="ignore"):
         check_classification_targets(labels)
     return column_or_1d(labels, warn=True)
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from .._core.interrupts import check_interrupts
+
 _MIN_EPOCHS = 10  # after which it means something that no epoch was better than the start
 
 
@@ -201,6 +203,7 @@ def train(
             if looks_back:
                 candidate.copy_(theta)
             for batch in objective.batches(state.epoch):  # noqa: B007 - read by evaluate
+                check_interrupts()
                 totals += solver.step(state, evaluate, rate)
                 state.step += 1
             data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
@@ -224,6 +227,7 @@ def train(
                 else:
                     state.best_theta.copy_(theta)
             stopped = reporter is not None and reporter.end(state)
+            check_interrupts()
             if state.converged:
                 state.reason = "converged"
             elif plateau is not None and plateau.reached(state, loss):

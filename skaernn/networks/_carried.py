@@ -18,6 +18,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from .._core.interrupts import interrupts_deferred
 from ._layout import Layout
 
 # A generator of torch's own, seeded by two threads at a time, would serve both of them wrongly.
@@ -31,7 +32,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         generators.append(torch.cuda.default_generators[index])
-    with _GENERATORS:
+    with interrupts_deferred(), _GENERATORS:
         before = [generator.get_state() for generator in generators]
         try:
             for generator in generators:
@@ -45,12 +46,13 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 @contextmanager
 def single_precision() -> Iterator[None]:
     """Torch's usual type of numbers, whatever has been made the default."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+    with interrupts_deferred():
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
 
 
 class ModuleDescription:

@@ -121,7 +121,10 @@ def test_networks_are_pure_torch():
         if name.split(".")[0] == "networks" or name == "_core.noise":
             outer = {module.split(".")[0] for module, _ in _imported(path)} - {"skaernn"}
             assert outer <= allowed, name
-            assert {n for n in GRAPH[name] if not n.startswith("networks")} <= {"_core.noise"}
+            assert {n for n in GRAPH[name] if not n.startswith("networks")} <= {
+                "_core.noise",
+                "_core.interrupts",
+            }
 
 
 def test_training_knows_neither_numpy_nor_scikit_learn():

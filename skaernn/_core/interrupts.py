@@ -1,0 +1,82 @@
+"""Ctrl-C takes effect where nothing is half done.
+
+Python runs the handler of a signal between any two instructions of the main thread: between the
+two lines that change a setting and see to its restoration, say. While interrupts are deferred,
+the first two only leave a note, which `check_interrupts` acts upon, or else the end.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+_PATIENCE = 2  # interrupts that wait; one more, and something hangs
+
+
+class _Deferral:
+    """What stands in for the handler of SIGINT, for as long as some context wants it."""
+
+    def __init__(self) -> None:
+        self.depth = 0  # of contexts; signals reach the main thread alone, and so do these numbers
+        self.noted = 0
+        self._before: Any = None
+
+    def begin(self) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before):
+            self._before, self.noted = before, 0
+            signal.signal(signal.SIGINT, self.note)
+            self.depth = 1
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        self.noted += 1
+        if self.noted > _PATIENCE:
+            self.act(frame)
+
+    def act(self, frame: FrameType | None = None) -> None:
+        """Do what the signal would have done, most often raise KeyboardInterrupt."""
+        self.noted = 0
+        self._before(signal.SIGINT, frame)
+
+    def end(self) -> None:
+        self.depth = 0
+        if signal.getsignal(signal.SIGINT) == self.note:  # nobody else has set one
+            signal.signal(signal.SIGINT, self._before)  # which looks for signals first
+        if self.noted:
+            self.act()
+
+
+_deferral = _Deferral()
+
+
+class interrupts_deferred:
+    """Context in which Ctrl-C waits for `check_interrupts`, or for the end of the outermost one.
+
+    Of no effect outside the main thread, which signals do not reach.
+    """
+
+    def __enter__(self) -> None:
+        self._counts = False
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if _deferral.depth:
+            _deferral.depth += 1
+        else:
+            _deferral.begin()
+        self._counts = _deferral.depth > 0
+
+    def __exit__(self, *exc_info: object) -> None:
+        if not self._counts:
+            return
+        if _deferral.depth > 1:
+            _deferral.depth -= 1
+        else:
+            _deferral.end()
+
+
+def check_interrupts() -> None:
+    """Act upon an interrupt that waits; call it where everything is as it should be."""
+    if _deferral.noted and threading.current_thread() is threading.main_thread():
+        _deferral.act()
