@@ -299,6 +299,7 @@ def _train(
             start,
             keep_best=objective.starts_well and not incremental,
             validated=validation is not None,
+            may_rise=incremental,
             start_loss=None if state.resumed else objective.start_loss,
         )
         vars(estimator).update(attributes(state))

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from .._core.interrupts import check_interrupts
 
-_MIN_EPOCHS = 10  # after which it means something that no epoch was better than the start
+_MIN_EPOCHS = 10  # after which it means something that no epoch was better than PCA
+_SAMPLE = 32  # rows, enough to see parameters that overflow, now or in the next step
 
 
 class Evaluation(Protocol):
@@ -93,13 +94,16 @@ class TrainingState:
         Set by a solver that can do no better.
     best_theta, best_loss
         The parameters with the lowest monitored loss, and that.
+    first_loss, last_loss : float
+        The training loss, without penalty, of the first batch before any step, and of the last
+        epoch.
     lowest_loss, stale_epochs
         What the plateau rule has seen.
     loss_curve, validation_scores : list of float
         One entry an epoch; the second only with a validation objective.
     reason : str
         Why training ended: "max_iter", "plateau", "converged", "callback", "interrupted",
-        "diverged", or "worse": no epoch was better than the start, which was kept.
+        "diverged", or "worse": what was better, the start perhaps, was kept in place of the last.
     """
 
     theta: Tensor
@@ -114,6 +118,8 @@ class TrainingState:
     converged: bool = False
     best_theta: Tensor | None = None
     best_loss: float = math.inf
+    first_loss: float = math.inf
+    last_loss: float = math.inf
     lowest_loss: float = math.inf
     stale_epochs: int = 0
     loss_curve: list[float] = field(default_factory=list)
@@ -184,7 +190,7 @@ def train(
     candidate = torch.empty_like(theta) if looks_back else theta
     state.best_theta = theta.clone()
     state.began = state.epoch
-    batch = None
+    batch = first = None
 
     def evaluate() -> Tensor:
         sums = evaluation.sums(batch)
@@ -206,9 +212,14 @@ def train(
                 check_interrupts()
                 totals += solver.step(state, evaluate, rate)
                 state.step += 1
+                if first is None:
+                    first = totals.clone()
             data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
             loss = (data + penalty) / count
-            monitored = data / count
+            if state.epoch == state.began:
+                data_of_first, count_of_first, _ = first[0].tolist()
+                state.first_loss = data_of_first / count_of_first
+            state.last_loss = monitored = data / count
             if validation is not None and math.isfinite(loss):
                 monitored = validation.evaluate(theta)
             if not (math.isfinite(loss) and math.isfinite(monitored)):
@@ -250,6 +261,7 @@ def finish(
     *,
     keep_best: bool,
     validated: bool,
+    may_rise: bool = False,
     start_loss: float | None = None,
 ) -> None:
     """Leave in ``state.theta`` the parameters to keep.
@@ -262,23 +274,37 @@ def finish(
     start : Tensor of shape (K, P)
         What training began with.
     keep_best : bool
-        Keep the parameters with the lowest exact loss among start, best and last.
+        Keep the parameters with the lowest exact loss among start, best and last. Otherwise the
+        last ones, unless they are worse than the start.
     validated : bool
         The best ones were found on validation rows: keep those.
+    may_rise : bool
+        The loss may end up to twice as high as at the start: an epoch of `partial_fit` is one of
+        many, on rows of its own.
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
     """
     if validated:
         state.theta.copy_(state.best_theta)
+        last = -state.validation_scores[-1] if state.validation_scores else state.best_loss
+        if torch.equal(state.theta, start):
+            worse = _exceeds(last, state.best_loss, 1.0)
+        else:  # a few rows may be content with what ruins the others
+            worse = state.last_loss > state.first_loss and _exceeds(
+                objective.evaluate(state.theta), objective.evaluate(start), 0.01
+            )
+        if worse:
+            _explain(state, "worse")
         return
-    diverged, interrupted = state.reason == "diverged", state.reason == "interrupted"
-    if not keep_best and not diverged:
-        # A sample is enough to see parameters that overflow, now or in the next step.
-        if math.isfinite(objective.evaluate(state.theta, 32)) and _has_norm(state.theta):
+    overflown = state.reason == "diverged"
+    if not keep_best and not overflown:
+        sample = objective.evaluate(state.theta, _SAMPLE)
+        overflown = not (math.isfinite(sample) and _has_norm(state.theta))
+        if overflown:
+            _explain(state, "diverged")
+        elif _has_improved(objective, state, start, sample, may_rise):
             return
-        diverged = True
-        state.reason = "interrupted" if interrupted else "diverged"
-    candidates = {} if diverged else {"last": state.theta}
+    candidates = {} if overflown else {"last": state.theta}
     candidates["best"] = state.best_theta
     known = {}
     if objective.exact and math.isfinite(state.best_loss):
@@ -293,13 +319,49 @@ def finish(
         if name in known or name == "start" or _has_norm(theta)
     }
     best = min(losses, key=lambda name: losses[name] if math.isfinite(losses[name]) else math.inf)
-    if best != "last":
-        state.theta.copy_(candidates[best])
-        # Clearly, not by rounding, and not in the first few steps, which often go astray.
-        worse = losses.get("last", 0.0) > 2 * losses[best] > 1e-6
-        trained = state.epoch - state.began >= _MIN_EPOCHS and not interrupted
-        if worse and trained and torch.equal(state.theta, start):
-            state.reason = "worse"
+    if best == "last":
+        return
+    state.theta.copy_(candidates[best])
+    # From PCA the first few steps often go astray, and best is what was asked for.
+    trained = state.epoch - state.began >= _MIN_EPOCHS and torch.equal(state.theta, start)
+    if not overflown and (trained or not keep_best):
+        last = losses.get("last", math.inf)
+        if _exceeds(last, losses[best], 1.0 if keep_best else 0.01):
+            _explain(state, "worse")
+
+
+def _has_improved(
+    objective: Objective, state: TrainingState, start: Tensor, sample: float, may_rise: bool
+) -> bool:
+    """Whether the last parameters are no worse than the start; at no cost where that is clear.
+
+    Parameters
+    ----------
+    objective, state, start, may_rise
+        See `finish`.
+    sample : float
+        The loss of the last parameters on a few rows.
+    """
+    first = state.first_loss
+    clearly = first + abs(first) * (1.0 if may_rise else -0.5)
+    if max(sample, state.last_loss) <= clearly:
+        return True
+    last = objective.evaluate(state.theta)
+    if last <= clearly:
+        return True
+    begun = first if objective.exact and math.isfinite(first) else objective.evaluate(start)
+    return last <= begun + (abs(begun) if may_rise else 0.0)
+
+
+def _exceeds(last: float, best: float, share: float) -> bool:
+    """Whether a loss is higher than the best by more than a share of that, and than rounding."""
+    return not last <= best + max(share * abs(best), 5e-7)
+
+
+def _explain(state: TrainingState, reason: str) -> None:
+    """Say why other parameters than the last were kept, unless the user has stopped training."""
+    if state.reason != "interrupted":
+        state.reason = reason
 
 
 def _has_norm(theta: Tensor) -> bool:

@@ -111,10 +111,10 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
         )
     elif reason == "worse":
         warn_user(
-            f"Training with learning_rate={estimator.learning_rate:g} only made the loss worse: "
-            f"{state.loss_curve[-1]:.3g} in the last epoch. The weights that it began with "
-            "were kept, which are those of PCA unless this was a warm start. Lower the "
-            "learning rate.",
+            f"Training with learning_rate={estimator.learning_rate:g} made the loss worse: "
+            f"{state.last_loss:.3g} in the last epoch, {state.first_loss:.3g} in the first batch. "
+            "The best weights seen were kept, which may be those that training began with. Lower "
+            "the learning rate.",
             ConvergenceWarning,
         )
     elif reason == "max_iter" and not (incremental or annealed) and plateau:

@@ -41,10 +41,12 @@ every_case = pytest.mark.parametrize("name", CASES)
 
 @pytest.fixture(autouse=True)
 def quiet():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Training interrupted by user")
         warnings.filterwarnings("ignore", "Maximum iterations")
         yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fitted_at(name, *at):

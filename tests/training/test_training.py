@@ -176,7 +176,7 @@ def test_warm_start_continues_and_never_gets_worse():
     first.fit(IRIS)
     assert first.reconstruction_error(IRIS).mean() < before
     assert first.n_iter_ == len(first.loss_curve_) == 80
-    with pytest.warns(ConvergenceWarning, match="learning_rate=100 only made the loss worse"):
+    with pytest.warns(ConvergenceWarning, match="learning_rate=100 made the loss worse"):
         first.set_params(learning_rate=100.0).fit(IRIS)
     assert first.reconstruction_error(IRIS).mean() < before
 
