@@ -284,16 +284,11 @@ def finish(
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
     """
+    # From PCA the first few steps often go astray.
+    trained = state.epoch - state.began >= _MIN_EPOCHS
     if validated:
         state.theta.copy_(state.best_theta)
-        last = -state.validation_scores[-1] if state.validation_scores else state.best_loss
-        if torch.equal(state.theta, start):
-            worse = _exceeds(last, state.best_loss, 1.0)
-        else:  # a few rows may be content with what ruins the others
-            worse = state.last_loss > state.first_loss and _exceeds(
-                objective.evaluate(state.theta), objective.evaluate(start), 0.01
-            )
-        if worse:
+        if (trained or not keep_best) and _was_in_vain(objective, state, start):
             _explain(state, "worse")
         return
     overflown = state.reason == "diverged"
@@ -322,9 +317,7 @@ def finish(
     if best == "last":
         return
     state.theta.copy_(candidates[best])
-    # From PCA the first few steps often go astray, and best is what was asked for.
-    trained = state.epoch - state.began >= _MIN_EPOCHS and torch.equal(state.theta, start)
-    if not overflown and (trained or not keep_best):
+    if not overflown and ((trained and torch.equal(state.theta, start)) or not keep_best):
         last = losses.get("last", math.inf)
         if _exceeds(last, losses[best], 1.0 if keep_best else 0.01):
             _explain(state, "worse")
@@ -351,6 +344,17 @@ def _has_improved(
         return True
     begun = first if objective.exact and math.isfinite(first) else objective.evaluate(start)
     return last <= begun + (abs(begun) if may_rise else 0.0)
+
+
+def _was_in_vain(objective: Objective, state: TrainingState, start: Tensor) -> bool:
+    """Whether validation rows say that training only ruined the start, or training rows do."""
+    if torch.equal(state.theta, start):
+        last = -state.validation_scores[-1] if state.validation_scores else state.best_loss
+        return _exceeds(last, state.best_loss, 1.0)
+    if state.last_loss <= state.first_loss:
+        return False
+    # a few rows may be content with what ruins the others
+    return _exceeds(objective.evaluate(state.theta), objective.evaluate(start), 0.01)
 
 
 def _exceeds(last: float, best: float, share: float) -> bool:

@@ -68,9 +68,10 @@ class TestDivergence:
         assert warning.category is ConvergenceWarning
         assert warning.filename == __file__
         message = str(warning.message)
-        assert f"epoch {estimator.n_iter_ + 1} " in message
         assert "learning_rate=1e+300" in message
-        assert f"{np.abs(X).max():.3g}" in message
+        if "made the loss worse" not in message:
+            assert f"not finite in epoch {estimator.n_iter_ + 1} " in message
+            assert f"{np.abs(X).max():.3g}" in message
 
     def test_the_warning_comes(self):
         estimator = make(solver="sgd", learning_rate=1e300)

@@ -68,10 +68,11 @@ class TestDivergence:
             assert warning.category is ConvergenceWarning
             assert warning.filename == __file__
             message = str(warning.message)
-            assert f"epoch {estimator.n_iter_ + 1} " in message
+            overflown = f"not finite in epoch {estimator.n_iter_ + 1} " in message
+            assert overflown == (estimator.n_iter_ < 8) or "made the loss worse" in message
             assert "learning_rate=1e+30" in message
-        # where gates saturate or the loss is flat, no gradient is left to diverge by
-        assert len(caught) == (estimator.n_iter_ < 8)
+        # one that was not wild enough to overflow may have led somewhere by chance
+        assert len(caught) == 1 or (not caught and estimator.n_iter_ == 8)
 
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
