@@ -17,7 +17,8 @@ from torch import Tensor
 from .._core.interrupts import check_interrupts
 
 _MIN_EPOCHS = 10  # after which it means something that no epoch was better than PCA
-_SAMPLE = 32  # rows, enough to see parameters that overflow, now or in the next step
+_FEW = 32  # rows, enough to see parameters that overflow, now or in the next step
+_SOME = 128  # rows, enough to see that a loss has fallen by a quarter
 
 
 class Evaluation(Protocol):
@@ -293,12 +294,12 @@ def finish(
         return
     overflown = state.reason == "diverged"
     if not keep_best and not overflown:
-        sample = objective.evaluate(state.theta, _SAMPLE)
-        overflown = not (math.isfinite(sample) and _has_norm(state.theta))
+        verdict = _verdict(objective, state, start, may_rise)
+        if verdict == "better":
+            return
+        overflown = verdict == "overflown"
         if overflown:
             _explain(state, "diverged")
-        elif _has_improved(objective, state, start, sample, may_rise):
-            return
     candidates = {} if overflown else {"last": state.theta}
     candidates["best"] = state.best_theta
     known = {}
@@ -323,27 +324,24 @@ def finish(
             _explain(state, "worse")
 
 
-def _has_improved(
-    objective: Objective, state: TrainingState, start: Tensor, sample: float, may_rise: bool
-) -> bool:
-    """Whether the last parameters are no worse than the start; at no cost where that is clear.
+def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise: bool) -> str:
+    """What the last parameters are beside the start: "better", "worse" or "overflown".
 
-    Parameters
-    ----------
-    objective, state, start, may_rise
-        See `finish`.
-    sample : float
-        The loss of the last parameters on a few rows.
+    At little cost where it is clear.
     """
-    first = state.first_loss
-    clearly = first + abs(first) * (1.0 if may_rise else -0.5)
-    if max(sample, state.last_loss) <= clearly:
-        return True
-    last = objective.evaluate(state.theta)
-    if last <= clearly:
-        return True
-    begun = first if objective.exact and math.isfinite(first) else objective.evaluate(start)
-    return last <= begun + (abs(begun) if may_rise else 0.0)
+    known = objective.exact and math.isfinite(state.first_loss)
+    n_rows = _FEW if known or may_rise else _SOME
+    last = objective.evaluate(state.theta, n_rows)
+    if not (math.isfinite(last) and _has_norm(state.theta)):
+        return "overflown"
+    begun = state.first_loss if known else objective.evaluate(start, n_rows)
+    # the same rows tell more than some and all
+    share = 1.0 if may_rise else -0.5 if known else -0.25
+    if last <= begun + share * abs(begun) and state.last_loss <= max(state.first_loss, begun):
+        return "better"
+    begun = begun if known else objective.evaluate(start)
+    bound = begun + abs(begun) if may_rise else begun
+    return "better" if objective.evaluate(state.theta) <= bound else "worse"
 
 
 def _was_in_vain(objective: Objective, state: TrainingState, start: Tensor) -> bool:

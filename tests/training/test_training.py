@@ -234,7 +234,7 @@ def test_no_plateau_is_seen_in_a_falling_loss():
 
 def test_too_large_a_learning_rate_gives_pca_and_says_so():
     estimator = AutoencoderTransformer(learning_rate=30.0, max_iter=20, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="those of PCA") as caught:
+    with pytest.warns(ConvergenceWarning, match="made the loss worse") as caught:
         estimator.fit(IRIS)
     assert caught[0].filename == __file__
     pca = PCA(2).fit(IRIS)
