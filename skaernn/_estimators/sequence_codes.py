@@ -103,27 +103,31 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._in_form(self._decoded(codes, lengths), lengths)
 
     def reconstruction_error(
-        self, X: ArrayLike, *, lengths: ArrayLike | None = None
+        self, X: ArrayLike, *, lengths: ArrayLike | None = None, raw_units: bool = False
     ) -> np.ndarray:
-        """How far each sequence is from its reconstruction.
+        """How far each sequence is from its reconstruction, as the loss weighs it.
 
         Parameters
         ----------
         X : array-like or list of array-like
         lengths : array-like of int of shape (n_samples,) or None
+        raw_units : bool, default=False
+            Whether to give X's units if it was scaled, so that the channels with the largest
+            numbers decide.
 
         Returns
         -------
         errors : ndarray of shape (n_samples,)
             Mean over steps and channels of the squared difference (of the absolute one, of
-            Huber's, of the cross-entropy or of the Poisson deviance, if that is `loss`). In X's
-            units, squared for squared error and Huber's, whose threshold is one scaled unit; in
-            nats for the cross-entropy.
+            Huber's, of the cross-entropy or of the Poisson deviance, if that is `loss`). In
+            standard deviations of each channel in `fit`, or in X's units if it was not scaled;
+            squared for squared error and Huber's, whose threshold is one scaled unit; in nats for
+            the cross-entropy.
         """
         sequences, decoded = self._reconstructed(X, lengths)
         loss, module = LOSSES[self._fitted.parameters["loss"]], self.module_
         mean, scale, units = module.encoder.x_mean, module.encoder.x_scale, 1.0
-        if scale is not None:  # in a type that does not overflow
+        if scale is not None and raw_units:  # in a type that does not overflow
             units = scale.to(precise(self.device_)) ** loss.unit_power
 
         def errors(pairs: torch.Tensor) -> torch.Tensor:
@@ -163,7 +167,8 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Share of the variance of X that the reconstruction explains, over all valid steps.
 
         One minus the summed squared error over the summed squared deviation from the channels'
-        means, whatever `loss` is.
+        means, whatever `loss` is. If X was scaled, each channel counts in its standard deviation
+        in `fit`, as it does in the loss.
 
         Parameters
         ----------
@@ -192,7 +197,9 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         difference = found.to(weights.dtype) - target
         index = torch.arange(len(target), device=self.device_)
         rows = Counted(Matrix(target), index, torch.ones_like(index), weights[:, 0])
-        return explained_share(rows, [(difference, weights)])
+        scale = self.module_.encoder.x_scale
+        unit = 1.0 if scale is None else scale.to(weights.dtype)
+        return explained_share(rows, [(difference / unit, weights)], unit)
 
     def sample(
         self,

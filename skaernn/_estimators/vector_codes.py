@@ -71,18 +71,22 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         codes = check_codes(self, X)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 
-    def reconstruction_error(self, X: ArrayLike) -> np.ndarray:
-        """How far each row is from its reconstruction.
+    def reconstruction_error(self, X: ArrayLike, *, raw_units: bool = False) -> np.ndarray:
+        """How far each row is from its reconstruction, as the loss weighs it.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        raw_units : bool, default=False
+            Whether to give X's units with ``scaling="standard"`` too, so that the features with
+            the largest numbers decide.
 
         Returns
         -------
         errors : ndarray of shape (n_samples,)
             Mean over the features of the squared difference (of the absolute one, of Huber's, of
-            the cross-entropy or of the Poisson deviance, if that is `loss`). In X's units, squared
+            the cross-entropy or of the Poisson deviance, if that is `loss`). In X's units, or,
+            with ``scaling="standard"``, in standard deviations of each feature in `fit`; squared
             for squared error and Huber's, whose threshold is one scaled unit; in nats for the
             cross-entropy.
         """
@@ -90,9 +94,9 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X = check_rows(self, X, reset=False)
         name, module = self._fitted.parameters["loss"], self.module_
         check_allowed(name, X, "X")
-        loss = LOSSES[name]
-        units = 1.0
-        if module.scale is not None:  # in a type that does not overflow
+        loss, units = LOSSES[name], 1.0
+        if module.scale is not None and (raw_units or module.scale.dim() == 0):
+            # in a type that does not overflow
             units = module.scale.to(precise(self.device_)) ** loss.unit_power
 
         def errors(rows: torch.Tensor) -> torch.Tensor:
@@ -132,7 +136,8 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Share of the variance of X that the reconstruction explains.
 
         One minus the summed squared error over the summed squared deviation from the mean: R^2
-        with `multioutput="variance_weighted"`. Whatever `loss` is.
+        with `multioutput="variance_weighted"`. Whatever `loss` is. With ``scaling="standard"``
+        each feature counts in its standard deviation in `fit`, as it does in the loss.
 
         Parameters
         ----------

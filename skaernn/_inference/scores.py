@@ -21,6 +21,7 @@ from ..networks import AutoencoderModule
 def explained_share(
     rows: Rows | Counted,
     differences: Iterable[tuple[Tensor, Tensor | float]],
+    unit: Tensor | float = 1.0,
     scale: Tensor | float = 1.0,
 ) -> float:
     """Share of the variance of unscaled `rows` that their reconstruction explains.
@@ -32,10 +33,12 @@ def explained_share(
     rows : Rows or Counted
     differences : iterable of (Tensor of shape (B, F), weights of shape (B, 1) or 1.0)
         Between rows and reconstructions, block by block, with weights of mean 1.
+    unit : Tensor of shape (F,) or float
+        What features count in; one number for all changes nothing.
     scale : Tensor of shape (F,) or float
-        What differences are to be multiplied with, to be in the units of `rows`.
+        What differences are to be multiplied with, to be in these units.
     """
-    mean, deviation = moments(rows)
+    mean, deviation = (moment / unit for moment in moments(rows))
     unit = global_scale(deviation)
     total = float((deviation / unit).square().sum())
     residual = sum(
@@ -49,7 +52,12 @@ def explained_share(
 
 
 def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
-    """Share of the variance of `rows` (unscaled) that their reconstruction explains."""
+    """Share of the variance of `rows` (unscaled) that their reconstruction explains.
+
+    Features count as they do in the loss: with a scale of its own, each in that.
+    """
+    one_scale = module.scale is not None and module.scale.dim() == 0
+    unit = 1.0 if module.scale is None or one_scale else module.scale
 
     def differences():
         for block, weight in rows.blocks(rows.dtype, 1024):
@@ -57,7 +65,7 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
             yield (module.decoder(module.code(scaled)) - scaled).to(rows.dtype), weight
 
     with exact_inference(rows.X.device):
-        return explained_share(rows, differences(), 1.0 if module.scale is None else module.scale)
+        return explained_share(rows, differences(), unit, module.scale if one_scale else 1.0)
 
 
 def _weights(sample_weight, sequences: Sequences, per_step: bool) -> np.ndarray | None:

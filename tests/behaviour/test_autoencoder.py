@@ -1,11 +1,13 @@
 """Does AutoencoderTransformer do what its docstring says?"""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import r2_score
+from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -35,8 +37,12 @@ def test_inverse_transform_returns_to_the_units_of_X(iris_codes):
 def test_reconstruction_error_is_the_mean_squared_difference(scaling):
     estimator = AutoencoderTransformer(scaling=scaling, max_iter=20, random_state=0).fit(IRIS)
     back = estimator.inverse_transform(estimator.transform(IRIS))
-    expected = ((IRIS - back) ** 2).mean(axis=1)
+    raw = ((IRIS - back) ** 2).mean(axis=1)
+    scale = IRIS.std(axis=0) if scaling == "standard" else 1.0  # as the loss weighs them
+    expected = (((IRIS - back) / scale) ** 2).mean(axis=1)
     np.testing.assert_allclose(estimator.reconstruction_error(IRIS), expected, rtol=1e-9)
+    found = estimator.reconstruction_error(IRIS, raw_units=True)
+    np.testing.assert_allclose(found, raw, rtol=1e-9)
     np.testing.assert_array_equal(
         estimator.score_samples(IRIS), -estimator.reconstruction_error(IRIS)
     )
@@ -63,10 +69,40 @@ def test_score_is_the_share_of_variance_explained(scaling):
     X = load_wine().data
     weight = np.random.default_rng(0).random(len(X))
     estimator = AutoencoderTransformer(3, scaling=scaling, max_iter=20, random_state=0).fit(X)
-    back = estimator.inverse_transform(estimator.transform(X))
+    scale = X.std(axis=0) if scaling == "standard" else 1.0  # as the loss weighs them
+    back = estimator.inverse_transform(estimator.transform(X)) / scale
     for w in (None, weight):
-        expected = r2_score(X, back, sample_weight=w, multioutput="variance_weighted")
+        expected = r2_score(X / scale, back, sample_weight=w, multioutput="variance_weighted")
         assert estimator.score(X, sample_weight=w) == pytest.approx(expected, rel=1e-9)
+
+
+def test_standard_scaling_sees_an_anomaly_in_a_small_column():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 6)) + rng.normal(size=(400, 6)) / 20
+    X = np.c_[X, rng.normal(size=400) / 10]
+    units = np.array([1e3, 1.0, 1.0, 1e-3, 1.0, 1e-3, 1e-3])
+    odd = X[300:].copy()
+    odd[:, 6] += rng.choice([-1, 1], 100)  # ten of the column's standard deviations
+    truth = np.r_[np.ones(100), np.zeros(100)]
+    make = partial(AutoencoderTransformer, 2, max_iter=30, random_state=0)
+    model = make(scaling="standard").fit(X[:200] * units)
+    seen = np.r_[X[200:300], odd] * units
+    outside = make_pipeline(StandardScaler(), make(scaling="global")).fit(X[:200] * units)
+    assert roc_auc_score(truth, model.score_samples(seen)) > 0.99
+    assert roc_auc_score(truth, -model.reconstruction_error(seen, raw_units=True)) < 0.8
+    # the scaler outside gives the same errors: one scale for columns of variance one is none
+    before, after = outside[0].transform(seen), outside[1]
+    np.testing.assert_allclose(
+        model.reconstruction_error(seen), after.reconstruction_error(before), rtol=1e-6
+    )
+    assert model.score(seen) == pytest.approx(after.score(before), rel=1e-6)
+
+
+def test_standard_scaling_explains_what_pca_explains_of_scaled_columns():
+    X = load_breast_cancer().data
+    model = AutoencoderTransformer(2, (), scaling="standard", max_iter=1, learning_rate=1e-12)
+    shares = PCA(2).fit(StandardScaler().fit_transform(X)).explained_variance_ratio_
+    assert model.fit(X).score(X) == pytest.approx(shares.sum(), rel=1e-6)  # .632, not .900
 
 
 def test_score_of_rows_without_variance():
@@ -224,10 +260,13 @@ def test_errors_beyond_the_type_are_infinite_and_exact_ones_zero():
     errors = estimator.reconstruction_error(X)
     assert not np.isnan(errors).any()
     worse = AutoencoderTransformer(1, scaling="standard", max_iter=2, random_state=0).fit(X)
-    assert worse.reconstruction_error(X).max() == np.inf  # and nothing was warned of
+    assert np.isfinite(worse.reconstruction_error(X)).all()
+    errors = worse.reconstruction_error(X, raw_units=True)
+    assert errors.max() == np.inf  # and nothing was warned of
     sequences = X.reshape(30, 5, 4)
     codes = SequenceAutoencoderTransformer(max_iter=2, random_state=0).fit(sequences)
-    assert codes.reconstruction_error(sequences).max() == np.inf
+    assert np.isfinite(codes.reconstruction_error(sequences)).all()
+    assert codes.reconstruction_error(sequences, raw_units=True).max() == np.inf
 
 
 def test_equal_spellings_of_an_architecture_continue():

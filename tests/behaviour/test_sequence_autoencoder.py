@@ -161,12 +161,12 @@ class TestNumbers:
     @pytest.mark.parametrize(
         ("loss", "error"),
         [
-            ("squared_error", lambda x, z, s: (x - z) ** 2),
-            ("absolute_error", lambda x, z, s: np.abs(x - z)),
-            ("huber", lambda x, z, s: np.where(np.abs(x - z) < s, (x - z) ** 2 / 2,
-                                               s * (np.abs(x - z) - s / 2))),
-            ("binary_cross_entropy", lambda x, z, s: -x * np.log(z) - (1 - x) * np.log(1 - z)),
-            ("poisson", lambda x, z, s: 2 * (x * np.log(x / z) - x + z)),
+            ("squared_error", lambda x, z: (x - z) ** 2),
+            ("absolute_error", lambda x, z: np.abs(x - z)),
+            ("huber", lambda x, z: np.where(np.abs(x - z) < 1, (x - z) ** 2 / 2,
+                                            np.abs(x - z) - 1 / 2)),
+            ("binary_cross_entropy", lambda x, z: -x * np.log(z) - (1 - x) * np.log(1 - z)),
+            ("poisson", lambda x, z: 2 * (x * np.log(x / z) - x + z)),
         ],
     )  # fmt: skip
     def test_reconstruction_error(self, loss, error):
@@ -176,9 +176,15 @@ class TestNumbers:
             X = [x * [3.0, 0.1] for x in X]
         model.fit(X)
         again = model.inverse_transform(model.transform(X), lengths=LENGTHS)
-        scale = np.concatenate(X).std(axis=0)  # of the threshold of Huber's loss
-        expected = [error(x, z, scale).mean() for x, z in zip(X, again, strict=True)]
+        scale, power = np.ones(2), {"absolute_error": 1}.get(loss, 2)
+        if model.scaling_ == "standard":  # errors are weighed as the loss was
+            scale = np.concatenate(X).std(axis=0)
+        errors = [error(x / scale, z / scale) for x, z in zip(X, again, strict=True)]
+        expected = [e.mean() for e in errors]
         np.testing.assert_allclose(model.reconstruction_error(X), expected, rtol=1e-9)
+        raw = [(e * scale**power).mean() for e in errors]
+        found = model.reconstruction_error(X, raw_units=True)
+        np.testing.assert_allclose(found, raw, rtol=1e-9)
         np.testing.assert_array_equal(model.score_samples(X), -model.reconstruction_error(X))
 
     def test_score_is_r2_over_all_steps(self):
@@ -187,6 +193,7 @@ class TestNumbers:
         weight = np.random.default_rng(0).integers(0, 3, 24)
         how = {"multioutput": "variance_weighted"}
         x, z = np.concatenate(RAGGED), np.concatenate(list(again))
+        x, z = x / x.std(axis=0), z / x.std(axis=0)  # as the loss weighs channels
         assert model.score(RAGGED) == pytest.approx(r2_score(x, z, **how))
         expected = r2_score(x, z, sample_weight=np.repeat(weight, LENGTHS), **how)
         assert model.score(RAGGED, sample_weight=weight) == pytest.approx(expected)
