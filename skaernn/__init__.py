@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ._estimators.regressor import RNNSequenceRegressor
     from ._estimators.sequence_autoencoder import SequenceAutoencoderTransformer
     from ._estimators.variational import VariationalAutoencoderTransformer
+    from ._inputs.channels import channels_last
     from ._inputs.windows import sliding_windows
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "RNNSequenceRegressor",
     "SequenceAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
+    "channels_last",
     "sliding_windows",
 ]
 
@@ -32,6 +34,7 @@ _HOMES = {
     "RNNSequenceRegressor": "._estimators.regressor",
     "SequenceAutoencoderTransformer": "._estimators.sequence_autoencoder",
     "VariationalAutoencoderTransformer": "._estimators.variational",
+    "channels_last": "._inputs.channels",
     "sliding_windows": "._inputs.windows",
     "datasets": ".datasets",
     "networks": ".networks",

@@ -88,8 +88,8 @@ class PredictorEstimator(SequenceEstimator):
             - (n_samples, n_steps, n_channels)
             - (n_samples, n_steps * n_channels): see the parameter `n_channels`
             - a list of (n_steps_i, n_channels), of unequal lengths
-            - (n_samples, n_steps, n_channels) with `lengths`, or with NaN in all channels from
-              the end of a sequence on
+            - one of the first two with `lengths`, or with NaN in all channels from the end of a
+              sequence on
         y : array-like
             Targets: (n_samples,) or (n_samples, n_outputs); with `return_sequences`
             (n_samples, n_steps), (n_samples, n_steps, n_outputs) or a list like X.
@@ -218,7 +218,7 @@ class PredictorEstimator(SequenceEstimator):
         initial_state: ArrayLike | None = None,
         **of_targets: Any,
     ) -> TrainingInput:
-        sequences = self._read_sequences(X, lengths, form, suffix)
+        sequences = self._read_sequences(X, lengths, form, plan.scaling, suffix)
         seen = Form.of(sequences, form, lengths=lengths)
         targets, seen = self._read_targets(
             y, sequences, seen, first=form is None, name=f"y{suffix}", **of_targets

@@ -341,8 +341,8 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
             - (n_samples, n_steps, n_channels)
             - (n_samples, n_steps * n_channels): see the parameter `n_channels`
             - a list of (n_steps_i, n_channels), of unequal lengths
-            - (n_samples, n_steps, n_channels) with `lengths`, or with NaN in all channels from
-              the end of a sequence on
+            - one of the first two with `lengths`, or with NaN in all channels from the end of a
+              sequence on
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), scalar or None
@@ -432,7 +432,7 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         sample_weight: ArrayLike | float | None = None,
         lengths: ArrayLike | None = None,
     ) -> TrainingInput:
-        sequences = self._read_sequences(X, lengths, form, suffix)
+        sequences = self._read_sequences(X, lengths, form, plan.scaling, suffix)
         check_allowed(self.loss, sequences.valid(), f"X{suffix}")
         weight = check_weights(sample_weight, sequences)
         metadata = {"sample_weight": weight, "lengths": lengths}

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._core.compat import Interval, StrOptions
 from .._core.warn import warn_user
 from .._inputs.arrays import check_fits_dtype, to_tensor
+from .._inputs.doubts import warn_of_doubts
 from .._inputs.sequences import Form, Sequences, check_sequences
 from .._rows.selection import Selection
 from .._rows.sequences import SequenceRows
@@ -70,10 +71,17 @@ class SequenceEstimator(NeuralEstimator):
         }
 
     def _read_sequences(
-        self, X: ArrayLike, lengths: ArrayLike | None, form: Form | None, suffix: str
+        self,
+        X: ArrayLike,
+        lengths: ArrayLike | None,
+        form: Form | None,
+        scaling: str | None,
+        suffix: str,
     ) -> Sequences:
         """Check X and lengths as `fit` gets them."""
         sequences = check_sequences(self, X, lengths, form=form, name=f"X{suffix}")
+        if form is None:
+            warn_of_doubts(sequences, lengths, scaling, f"X{suffix}")
         if self.dtype == "float32" and sequences.steps.dtype == np.float64:
             check_fits_dtype(sequences.valid(), torch.float32, f"X{suffix}")
         return sequences

@@ -45,7 +45,7 @@ def check_rows(
     reset: bool,
     name: str = "X",
     any_width: bool = False,
-    finite: bool = True,
+    finite: bool | Callable[[np.ndarray], None] = True,
 ) -> np.ndarray:
     """X as a finite float array of shape (n_samples, n_features); copied only to convert it.
 
@@ -60,8 +60,9 @@ def check_rows(
         What messages call X.
     any_width : bool
         Whether the number and names of features are nobody's concern.
-    finite : bool
-        Whether all numbers must be. If not, nor are they compared with what the network can hold.
+    finite : bool or callable
+        Whether all numbers must be, or what refuses those that must not. If not True, nor are
+        they compared with what the network can hold.
 
     Raises
     ------
@@ -77,13 +78,15 @@ def check_rows(
         rows = check_array(
             X,
             dtype=_floats(X),
-            ensure_all_finite=finite,
+            ensure_all_finite=finite is True,
             estimator=estimator,
             input_name=name,
         )
+    if callable(finite):
+        finite(rows)
     if not any_width:
         check_n_features(estimator, rows, reset=reset)
-    if not reset and finite:
+    if not reset and finite is True:
         check_fits_network(lambda: rows, estimator, name)
     return rows
 

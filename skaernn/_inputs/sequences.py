@@ -172,13 +172,14 @@ def check_sequences(
         there, or compared with what is.
     X : array-like of shape (n, T * n_channels) or (n, T, C), or list of arrays (T_i, C)
     lengths : array-like of shape (n,) or None
-        Steps of each sequence. None: all; a 3-D X then may mark steps that are not there by NaN
+        Steps of each sequence. None: all; an array then may mark steps that are not there by NaN
         in all channels, up to the last step.
     form : Form or None
         What X must agree with. None: this is the first X of a fit.
     name : str
         What messages call X.
     """
+    _refuse_steps_as_rows(X, name)
     items = _list_of_sequences(X)
     if form is None:
         vars(estimator).pop("feature_names_in_", None)
@@ -199,6 +200,22 @@ def check_sequences(
     if form is not None and found.steps.dtype == np.float64:
         check_fits_network(found.valid, estimator, name)
     return found
+
+
+def _refuse_steps_as_rows(X, name: str) -> None:
+    """Refuse tables with a row for each step, whose rows would be read as sequences."""
+    if type(X).__name__.endswith("GroupBy"):
+        raise ValueError(
+            f"Expected 2D array, got {type(X).__name__} instead: pass {name} as a list of its "
+            f"groups, [part for _, part in {name}]."
+        )
+    if getattr(getattr(X, "index", None), "nlevels", 1) > 1:
+        raise ValueError(
+            f"{name} is a DataFrame with an index of {X.index.nlevels} levels, so that its rows "
+            f"look like steps; a row of {name} is a sequence. For a sequence of each first level, "
+            f"pass [part for _, part in {name}.sort_index().groupby(level=0)] (and y in that "
+            f"order). If each row is a sequence, pass {name}.reset_index(drop=True)."
+        )
 
 
 def _list_of_sequences(X) -> list | None:
@@ -232,11 +249,16 @@ def _from_list(estimator, items: list, form: Form | None, name: str) -> Sequence
     arrays = [_one_sequence(estimator, item, form, f"{name}[{i}]") for i, item in enumerate(items)]
     _check_names(estimator, items, form, name)
     widths = [array.shape[1] for array in arrays]
+    heights = {len(array) for array in arrays}
     for i, width in enumerate(widths):
         if width != widths[0]:
+            turned = (
+                f" All have {len(arrays[0])} rows: if these are the channels, the sequences are "
+                f"on their side; pass skaernn.channels_last({name})."
+            )
             raise ValueError(
                 f"{name}[{i}] has {width} channels, but {name}[0] has {widths[0]}: all sequences "
-                "need the same channels."
+                "need the same channels." + turned * (len(heights) == 1)
             )
     single = all(array.dtype == np.float32 for array in arrays)
     steps = np.concatenate(arrays, dtype=FLOATS[single], casting="unsafe")
@@ -320,17 +342,34 @@ def _from_rows(estimator, X, lengths, form: Form | None, name: str) -> Sequences
         check_rows(estimator, X, reset=False, name=name, any_width=True)
     n_channels = _channels_of_rows(estimator, form, name)
     only_channels = not reset and not form.on_rows  # are known
-    finite = lengths is None
-    X = check_rows(estimator, X, reset=reset, name=name, any_width=only_channels, finite=finite)
+
+    def refuse_gaps(rows: np.ndarray) -> None:
+        by_steps = rows.shape[1] % n_channels == 0
+        if by_steps and _lengths_by_nan(rows.reshape(len(rows), -1, n_channels), name) is not None:
+            return  # to be looked at where there are steps
+        with too_large_refused(name):
+            assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name=name)
+
+    X = check_rows(
+        estimator,
+        X,
+        reset=reset,
+        name=name,
+        any_width=only_channels,
+        finite=refuse_gaps if lengths is None else False,
+    )
     X = _as_rows(X, n_channels, name)
     if only_channels and X.shape[1] == 1:
         warn_user(
             f"Each row of {name} is read as a sequence of one step. For one sequence of shape "
             f"(n_steps, n_channels), pass {name}[None]."
         )
+    if lengths is None:
+        lengths = _lengths_by_nan(X, name)
     found = replace(_as_steps(X, check_lengths(lengths, *X.shape[:2], name)), on_rows=True)
-    if not finite:
-        _check_finite(found.valid(), found, name)
+    _check_finite(found.valid(), found, name)
+    if not reset:
+        check_fits_network(found.valid, estimator, name)
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -96,8 +97,12 @@ class TrainingState:
     best_theta, best_loss
         The parameters with the lowest monitored loss, and that.
     first_loss, last_loss : float
-        The training loss, without penalty, of the first batch before any step, and of the last
-        epoch.
+        The training loss of the first batch before any step, and of the last epoch.
+    batches_per_row : float
+        In an epoch: a penalty is paid once a batch.
+    rejected_loss, kept_loss : float
+        The losses of the last parameters and of those kept in their place, if training was for
+        the worse.
     lowest_loss, stale_epochs
         What the plateau rule has seen.
     loss_curve, validation_scores : list of float
@@ -121,6 +126,9 @@ class TrainingState:
     best_loss: float = math.inf
     first_loss: float = math.inf
     last_loss: float = math.inf
+    batches_per_row: float = 0.0
+    rejected_loss: float = math.nan
+    kept_loss: float = math.nan
     lowest_loss: float = math.inf
     stale_epochs: int = 0
     loss_curve: list[float] = field(default_factory=list)
@@ -217,10 +225,12 @@ def train(
                     first = totals.clone()
             data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
             loss = (data + penalty) / count
+            monitored = data / count
             if state.epoch == state.began:
-                data_of_first, count_of_first, _ = first[0].tolist()
-                state.first_loss = data_of_first / count_of_first
-            state.last_loss = monitored = data / count
+                data_of_first, count_of_first, penalty_of_first = first[0].tolist()
+                state.first_loss = (data_of_first + penalty_of_first) / count_of_first
+                state.batches_per_row = state.step / count
+            state.last_loss = loss
             if validation is not None and math.isfinite(loss):
                 monitored = validation.evaluate(theta)
             if not (math.isfinite(loss) and math.isfinite(monitored)):
@@ -289,8 +299,8 @@ def finish(
     trained = state.epoch - state.began >= _MIN_EPOCHS
     if validated:
         state.theta.copy_(state.best_theta)
-        if (trained or not keep_best) and _was_in_vain(objective, state, start):
-            _explain(state, "worse")
+        if trained or not (keep_best or torch.equal(state.theta, start)):
+            _judge_validated(objective, state, start)
         return
     overflown = state.reason == "diverged"
     if not keep_best and not overflown:
@@ -319,9 +329,8 @@ def finish(
         return
     state.theta.copy_(candidates[best])
     if not overflown and ((trained and torch.equal(state.theta, start)) or not keep_best):
-        last = losses.get("last", math.inf)
-        if _exceeds(last, losses[best], 1.0 if keep_best else 0.01):
-            _explain(state, "worse")
+        share = 1.0 if keep_best else 0.01
+        _judge(state, losses.get("last", math.inf), losses[best], share)
 
 
 def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise: bool) -> str:
@@ -331,33 +340,45 @@ def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise
     """
     known = objective.exact and math.isfinite(state.first_loss)
     n_rows = _FEW if known or may_rise else _SOME
-    last = objective.evaluate(state.theta, n_rows)
+    loss = partial(_penalised, objective, state)
+    last = loss(state.theta, n_rows)
     if not (math.isfinite(last) and _has_norm(state.theta)):
         return "overflown"
-    begun = state.first_loss if known else objective.evaluate(start, n_rows)
+    begun = state.first_loss if known else loss(start, n_rows)
     # the same rows tell more than some and all
     share = 1.0 if may_rise else -0.5 if known else -0.25
     if last <= begun + share * abs(begun) and state.last_loss <= max(state.first_loss, begun):
         return "better"
-    begun = begun if known else objective.evaluate(start)
+    begun = begun if known else loss(start)
     bound = begun + abs(begun) if may_rise else begun
-    return "better" if objective.evaluate(state.theta) <= bound else "worse"
+    return "better" if loss(state.theta) <= bound else "worse"
 
 
-def _was_in_vain(objective: Objective, state: TrainingState, start: Tensor) -> bool:
-    """Whether validation rows say that training only ruined the start, or training rows do."""
+def _judge_validated(objective: Objective, state: TrainingState, start: Tensor) -> None:
+    """See whether validation rows say that training only ruined the start, or training rows do."""
     if torch.equal(state.theta, start):
         last = -state.validation_scores[-1] if state.validation_scores else state.best_loss
-        return _exceeds(last, state.best_loss, 1.0)
-    if state.last_loss <= state.first_loss:
-        return False
-    # a few rows may be content with what ruins the others
-    return _exceeds(objective.evaluate(state.theta), objective.evaluate(start), 0.01)
+        _judge(state, last, state.best_loss, 1.0)
+    elif state.last_loss > state.first_loss:
+        # a few rows may be content with what ruins the others
+        loss = partial(_penalised, objective, state)
+        _judge(state, loss(state.theta), loss(start), 0.01)
 
 
-def _exceeds(last: float, best: float, share: float) -> bool:
-    """Whether a loss is higher than the best by more than a share of that, and than rounding."""
-    return not last <= best + max(share * abs(best), 5e-7)
+def _penalised(
+    objective: Objective, state: TrainingState, theta: Tensor, n_rows: int | None = None
+) -> float:
+    """Mean loss over all rows, or about `n_rows` of them, with the penalty an epoch pays."""
+    sums = theta.new_zeros(1, 3)
+    objective.penalty(theta, torch.zeros_like(theta), sums)
+    return objective.evaluate(theta, n_rows) + float(sums[0, 2]) * state.batches_per_row
+
+
+def _judge(state: TrainingState, last: float, best: float, share: float) -> None:
+    """Call training worse than nothing if a loss is above the best by a share, and rounding."""
+    if not last <= best + max(share * abs(best), 5e-7):
+        state.rejected_loss, state.kept_loss = last, best
+        _explain(state, "worse")
 
 
 def _explain(state: TrainingState, reason: str) -> None:

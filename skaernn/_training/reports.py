@@ -112,9 +112,9 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
     elif reason == "worse":
         warn_user(
             f"Training with learning_rate={estimator.learning_rate:g} made the loss worse: "
-            f"{state.last_loss:.3g} in the last epoch, {state.first_loss:.3g} in the first batch. "
-            "The best weights seen were kept, which may be those that training began with. Lower "
-            "the learning rate.",
+            f"{state.rejected_loss:.3g} at the end, {state.kept_loss:.3g} at its best. The best "
+            "weights seen were kept, which may be those that training began with. Lower the "
+            "learning rate.",
             ConvergenceWarning,
         )
     elif reason == "max_iter" and not (incremental or annealed) and plateau:

@@ -97,7 +97,7 @@ BAD_X = {
     "NaN float32": (lambda: replaced(np.nan, np.float32), ValueError, MISSING),
     "inf": (lambda: replaced(np.inf), ValueError, "infinity"),
     "-inf float32": (lambda: replaced(-np.inf, np.float32), ValueError, "infinity"),
-    "None": (lambda: [[1.0, None]], ValueError, MISSING),
+    "None": (lambda: [[None, 1.0]], ValueError, MISSING),
     "NA object": (lambda: cells(pd.NA, 1.0), ValueError, MISSING),
     "Decimal NaN": (lambda: cells(Decimal("nan")), ValueError, MISSING),
     "complex": (lambda: X + 1j, ValueError, COMPLEX),

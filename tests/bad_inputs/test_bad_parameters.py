@@ -127,6 +127,7 @@ def test_a_word_as_learning_rate_names_the_schedule(rate):
     ],
     ids=plain_id,
 )
+@pytest.mark.filterwarnings("ignore:Training with learning_rate")  # of one half, and of one
 def test_other_spellings_of_the_same(odd, plain):
     model = clone(make(**odd)).fit(X)
     np.testing.assert_array_equal(model.transform(X), make(**plain).fit(X).transform(X))

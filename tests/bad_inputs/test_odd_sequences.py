@@ -220,6 +220,7 @@ ODD_VALUES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*is read as sequences of one step")
 @pytest.mark.parametrize("make", [regressor, classifier])
 @pytest.mark.parametrize("data", ODD_VALUES.values(), ids=ODD_VALUES.keys())
 def test_odd_values_give_finite_answers(data, make):
