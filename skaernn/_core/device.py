@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import warnings
@@ -65,16 +64,6 @@ def exact_inference(device: torch.device):
 def numpy_dtype(dtype: torch.dtype) -> np.dtype:
     """The type of the same name in NumPy."""
     return np.dtype(str(dtype).removeprefix("torch."))
-
-
-def device_memory(device: torch.device) -> float:
-    """Bytes of memory that `device` has in all; infinite where the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[1]
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
 
 
 def available_devices() -> list[str]:

@@ -15,7 +15,8 @@ from .._core.device import numpy_dtype, precise
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_share
 from .._inference.sequences import run_network
-from .._inputs.arrays import check_codes, check_fits_memory, check_weights, to_tensor
+from .._inputs.arrays import check_codes, check_weights, to_tensor
+from .._inputs.memory import check_fits_memory
 from .._inputs.sequences import Sequences, check_lengths
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
@@ -217,7 +218,9 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             As of `inverse_transform`.
         """
         check_is_fitted(self)
-        normal = standard_normal(n_samples, self.n_components_, random_state)
+        n_steps = self.n_steps_ if lengths is None else None
+        size = self.n_outputs_ * (n_steps or 1)
+        normal = standard_normal(n_samples, self.n_components_, random_state, size)
         codes = spread_like(self.code_mean_, self.code_covariance_, normal)
         lengths = self._lengths_of_codes(lengths, len(codes))
         return self._in_form(self._decoded(codes, lengths), lengths)
@@ -259,7 +262,11 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return np.full(n_samples, self.n_steps_)
         most = self.n_features_in_ // form.n_channels if form.on_rows else None
         lengths = check_lengths(lengths, n_samples, most, "the X that was fitted")
-        check_fits_memory(int(lengths.sum()), self.n_outputs_, "lengths")
+        n_steps = int(lengths.sum())
+        padded = 0 if form.on_list else n_samples * int(lengths.max())
+        check_fits_memory(
+            "lengths", f"{n_steps} steps in all", (n_steps + padded) * self.n_outputs_
+        )
         return lengths
 
     def _in_form(self, steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:

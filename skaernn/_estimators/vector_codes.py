@@ -181,7 +181,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         (3, 4)
         """
         check_is_fitted(self)
-        normal = standard_normal(n_samples, self.n_components_, random_state)
+        normal = standard_normal(n_samples, self.n_components_, random_state, self.n_features_in_)
         codes = self._spread(normal)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 

@@ -111,6 +111,16 @@ class RowsObjective(ABC):
     def workspace(self, memory: Any, shape: Hashable, *, noisy: bool) -> Workspace:
         """Buffers for batches of a `shape`, at what `memory` has given of theta and grad."""
 
+    @property
+    def at_once(self) -> int:
+        """Rows that go through the network at once in training."""
+        return min(self._batch_size, self.most_rows)
+
+    @property
+    @abstractmethod
+    def n_numbers(self) -> int:
+        """Numbers that have to be held for that many rows, as far as they are known."""
+
     def memory(self, theta: Tensor, grad: Tensor | None) -> Any:
         """What all workspaces at `theta` and `grad` (K, P) have in common."""
         return theta, grad

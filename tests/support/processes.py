@@ -27,5 +27,5 @@ def output_of(program, limit=60, environment=None):
         out, errors = process.communicate()
         raise AssertionError(f"no end after {limit} s; {out} {errors}") from None
     assert process.returncode == 0, errors
-    assert errors == ""
+    assert errors == "", errors
     return out
