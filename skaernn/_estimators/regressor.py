@@ -491,6 +491,11 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples, n_steps, n_channels)
+
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many steps; before the first is made.
         """
         n_steps = check_count(n_steps, "n_steps")
         sequences, output, ended = self._run_on(X, lengths, initial_state)

@@ -18,6 +18,7 @@ from .._inference.sequences import run_network
 from .._inputs.arrays import check_codes, check_weights, to_tensor
 from .._inputs.memory import check_fits_memory
 from .._inputs.sequences import Sequences, check_lengths
+from .._losses.loss import in_units
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._rows.matrix import Counted, Matrix
@@ -97,6 +98,8 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ------
         ValueError
             If the sequences of `fit` were of unequal lengths, and `lengths` is None.
+        MemoryError
+            If memory cannot hold as many steps as `lengths` asks for; before any is made.
         """
         check_is_fitted(self)
         codes = check_codes(self, X)
@@ -131,7 +134,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             target, output = pairs.chunk(2, dim=1)
             if mean is not None:
                 target, output = ((part - mean) / scale for part in (target, output))
-            return (loss.errors(output, target) * units).mean(1)
+            return in_units(loss.errors(output, target), units).mean(1)
 
         pairs = np.concatenate([sequences.joined(), decoded], axis=1)
         of_steps = in_chunks(errors, pairs, None, self.device_).astype(np.float64)
@@ -216,6 +219,11 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         X : ndarray
             As of `inverse_transform`.
+
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many sequences; before any is drawn.
         """
         check_is_fitted(self)
         n_steps = self.n_steps_ if lengths is None else None

@@ -386,6 +386,11 @@ class VariationalAutoencoderTransformer(VectorEstimator):
             In nats, for X in its own units. The noise that expectations are taken over is the
             same for every row and in every call.
 
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many codes of a row; before any is drawn.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
