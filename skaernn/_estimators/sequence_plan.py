@@ -66,14 +66,14 @@ class SequencePlan(Plan):
         if self.scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        units = dict(zip(("x_mean", "x_scale"), _units_of(rows.steps, wide), strict=True))
+        units = dict(zip(("x_mean", "x_scale"), _units_of(rows.steps, wide, "X"), strict=True))
         movable = network.output_activation == loss.output_activation
         if loss.default_scaling is not None and movable and not rows.reconstructs:
-            units |= zip(("y_mean", "y_scale"), _units_of(rows.answers, wide), strict=True)
+            units |= zip(("y_mean", "y_scale"), _units_of(rows.answers, wide, "y"), strict=True)
         return units
 
 
-def _units_of(rows: Counted, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of each column."""
+def _units_of(rows: Counted, dtype: torch.dtype, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each column; messages call the rows `name`."""
     mean, deviation = moments(rows)
-    return units_in(mean, feature_scales(deviation), rows, deviation, dtype)
+    return units_in(mean, feature_scales(deviation), rows, deviation, dtype, name)

@@ -263,4 +263,4 @@ def _scale(rows: Rows, scaling: str | None) -> Rows:
     mean, deviation = moments(rows)
     scale = SCALINGS[scaling](deviation)
     wide = torch.promote_types(rows.X.dtype, rows.dtype)
-    return rows.scaled(*units_in(mean, scale, rows, deviation, wide))
+    return rows.scaled(*units_in(mean, scale, rows, deviation, wide, "X"))

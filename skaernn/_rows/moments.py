@@ -58,9 +58,14 @@ def feature_scales(deviation: Tensor) -> Tensor:
 
 
 def units_in(
-    mean: Tensor, scale: Tensor, rows: Rows | Counted, deviation: Tensor, dtype: torch.dtype
+    mean: Tensor,
+    scale: Tensor,
+    rows: Rows | Counted,
+    deviation: Tensor,
+    dtype: torch.dtype,
+    name: str,
 ) -> tuple[Tensor, Tensor]:
-    """Mean and scale in the `dtype` that rows are scaled in.
+    """Mean and scale in the `dtype` that rows are scaled in; messages call these `name`.
 
     A scale below the smallest number that there is, is one of a constant.
 
@@ -74,8 +79,8 @@ def units_in(
         for block, _ in rows.blocks(precise(rows.X.device)):
             if not bool(((block - mean).abs() <= largest).all()):
                 raise ValueError(
-                    "Input contains values whose differences are too large for "
-                    f"dtype('{str(dtype).removeprefix('torch.')}'). Divide by a constant first."
+                    f"Input {name} contains values whose differences are too large for "
+                    f"dtype('{str(dtype).removeprefix('torch.')}'). Divide it by a constant first."
                 )
     mean, scale = mean.to(dtype), scale.to(dtype)
     return mean, torch.where(scale > 0, scale, 1.0)

@@ -60,12 +60,15 @@ class RowsObjective(ABC):
 
     Attributes
     ----------
+    network
+        What is trained; how it is described is the subclass's affair.
     starts_well : bool
         Whether the start is worth keeping where training makes nothing better of it.
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
     """
 
+    network: Any
     starts_well = False
     start_loss: float | None = None
     most_rows = 8192  # that go through the network at once in training
