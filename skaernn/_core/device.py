@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -72,16 +72,6 @@ def numpy_dtype(dtype: torch.dtype) -> np.dtype:
     return np.dtype(str(dtype).removeprefix("torch."))
 
 
-def device_memory(device: torch.device) -> float:
-    """Bytes of memory that `device` has in all; infinite where the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[1]
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
-
-
 def available_devices() -> list[str]:
     """Names of the device types that this machine has."""
     return [name for name in DEVICE_TYPES if _is_available(torch.device(name))]
@@ -117,8 +107,35 @@ class _ThreadLimit:
             self._own.depth -= 1
             torch.set_num_threads(1 if self._own.depth else self._before)
 
+    def forked(self) -> _ThreadLimit:
+        """That of a forked process, whose one thread is as deep inside as it was.
+
+        The lock is another one: somebody else may have held it.
+        """
+        limit = _ThreadLimit()
+        limit._depth = limit._own.depth = getattr(self._own, "depth", 0)
+        return limit
+
 
 _limit = _ThreadLimit()
+
+
+def _begin_as_fork() -> None:
+    """What a process does first when another one has forked it: it computes with one thread.
+
+    The threads that GNU OpenMP keeps for products are not forked with it, and whoever waits for
+    them waits for ever. Nor are the threads that were inside `threads_for`, but for the one that
+    has forked.
+    """
+    global _limit
+    with warnings.catch_warnings():  # torch says that it leaves a pool of threads behind
+        warnings.simplefilter("ignore")
+        torch.set_num_threads(1)
+    _limit = _limit.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_as_fork)
 
 
 @contextmanager

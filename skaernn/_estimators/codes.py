@@ -8,6 +8,7 @@ from sklearn.utils import Tags, check_random_state
 
 from .._core.constraints import check_count
 from .._core.interrupts import interrupts_deferred
+from .._inputs.memory import check_fits_memory
 from .._rows.moments import gaussian
 
 
@@ -18,11 +19,19 @@ def code_tags(tags: Tags) -> Tags:
 
 
 def standard_normal(
-    n_samples: int, n_components: int, random_state: int | np.random.RandomState | None
+    n_samples: int,
+    n_components: int,
+    random_state: int | np.random.RandomState | None,
+    size: int,
 ) -> np.ndarray:
-    """Numbers (n_samples, n_components), float64, from N(0, 1)."""
-    shape = check_count(n_samples, "n_samples"), n_components
-    return check_random_state(random_state).standard_normal(shape)
+    """Numbers (n_samples, n_components), float64, from N(0, 1).
+
+    None are drawn where memory cannot hold what is to become of them, `size` numbers a sample.
+    """
+    n_samples = check_count(n_samples, "n_samples")
+    needed = n_samples * (n_components + size)
+    check_fits_memory("n_samples", f"{n_samples} samples", needed)
+    return check_random_state(random_state).standard_normal((n_samples, n_components))
 
 
 def spread_like(mean: np.ndarray, covariance: np.ndarray, normal: np.ndarray) -> np.ndarray:

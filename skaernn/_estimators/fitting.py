@@ -15,7 +15,9 @@ from sklearn.utils import check_random_state
 
 from .._core.device import resolve_device, threads_for
 from .._core.interrupts import check_interrupts, interrupts_deferred
-from .._inputs.arrays import check_fits_dtype, check_memory, check_validation_inputs
+from .._core.memory import is_out_of_memory
+from .._inputs.arrays import check_fits_dtype, check_validation_inputs
+from .._inputs.memory import check_memory, out_of_memory_named
 from .._rows.batch import Source
 from .._rows.content import Content
 from .._rows.selection import Selection, select
@@ -137,7 +139,8 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
         device = resolve_device(estimator.device)
         dtype = _dtype_on(device, data.dtype, estimator, resumes)
         network = plan.network(data)
-        check_memory(network.layout.size, dtype, device, plan.sizes(network), plan.advice)
+        sizes = plan.sizes(network)
+        check_memory(network.layout.size, dtype, device, sizes, plan.advice)
         seed = _seed(estimator, resumes and incremental)
         rows, validation_rows = _select(estimator, plan, data, held_out, seed, device, dtype)
         check_interrupts()
@@ -145,6 +148,7 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
         with (
             threads_for(2 * batch_size * network.largest_product, device),
             torch.autocast(device.type, enabled=False),
+            out_of_memory_named(batch_size, sizes, _smaller_batch(estimator), plan.advice),
         ):
             how = {"alpha": estimator.alpha, "shuffle": estimator.shuffle, "seed": seed}
             how["batch_size"] = batch_size
@@ -154,6 +158,7 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
                 )
             else:
                 objective = plan.begin(network, rows, data.form, **how)
+            _check_batch_memory(estimator, plan, objective)
             validation = objective.on(validation_rows) if validation_rows is not None else None
             state = _state(estimator, objective, seed, resumes, incremental)
             if validation is not None:
@@ -226,6 +231,27 @@ def _most_batch_rows(estimator) -> int:
     if SOLVERS[estimator.solver].full_batch:
         return sys.maxsize
     return _SMALL_BATCH if estimator.batch_size == "auto" else int(estimator.batch_size)
+
+
+def _smaller_batch(estimator) -> str:
+    """What to choose where a batch is too large for memory."""
+    full = SOLVERS[estimator.solver].full_batch
+    return "solver='adam' and a smaller batch_size" if full else "a smaller batch_size"
+
+
+def _check_batch_memory(estimator, plan, objective: RowsObjective) -> None:
+    """Refuse a batch whose way through the network memory cannot hold."""
+    network, rows = objective.network, objective.rows
+    check_memory(
+        network.layout.size,
+        rows.dtype,
+        rows.device,
+        plan.sizes(network),
+        plan.advice,
+        n_rows=objective.at_once,
+        n_numbers=objective.n_numbers,
+        remedy=_smaller_batch(estimator),
+    )
 
 
 def _select(
@@ -324,8 +350,8 @@ def _train(
                 validation=validation,
                 reporter=reporter,
             )
-        except BaseException:
-            if state.step:
+        except BaseException as error:
+            if state.step and not is_out_of_memory(error):
                 leave()
             raise
         leave()

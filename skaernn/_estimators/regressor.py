@@ -20,6 +20,7 @@ from .._core.constraints import check_count
 from .._inference.forecast import check_feeds_back, forecast
 from .._inference.scores import r2_of
 from .._inference.sequences import returned
+from .._inputs.memory import check_fits_memory
 from .._inputs.sequences import Form, Sequences
 from .._inputs.targets import Targets, check_numbers
 from .._losses.loss import Loss
@@ -490,10 +491,17 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples, n_steps, n_channels)
+
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many steps; before the first is made.
         """
         n_steps = check_count(n_steps, "n_steps")
         sequences, output, ended = self._run_on(X, lengths, initial_state)
         check_feeds_back(self.n_outputs_, sequences.n_channels)
+        n_numbers = 2 * len(sequences) * n_steps * sequences.n_channels  # in pieces, and joined
+        check_fits_memory("n_steps", f"{n_steps} steps of each sequence", n_numbers)
         output = output[:, : self.n_outputs_]
         return forecast(self._run, self._fitted.network, sequences, output, ended, n_steps)
 

@@ -15,8 +15,10 @@ from .._core.device import numpy_dtype, precise
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_share
 from .._inference.sequences import run_network
-from .._inputs.arrays import check_codes, check_fits_memory, check_weights, to_tensor
+from .._inputs.arrays import check_codes, check_weights, to_tensor
+from .._inputs.memory import check_fits_memory
 from .._inputs.sequences import Sequences, check_lengths
+from .._losses.loss import in_units
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._rows.matrix import Counted, Matrix
@@ -96,6 +98,8 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ------
         ValueError
             If the sequences of `fit` were of unequal lengths, and `lengths` is None.
+        MemoryError
+            If memory cannot hold as many steps as `lengths` asks for; before any is made.
         """
         check_is_fitted(self)
         codes = check_codes(self, X)
@@ -134,7 +138,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             target, output = pairs.chunk(2, dim=1)
             if mean is not None:
                 target, output = ((part - mean) / scale for part in (target, output))
-            return (loss.errors(output, target) * units).mean(1)
+            return in_units(loss.errors(output, target), units).mean(1)
 
         pairs = np.concatenate([sequences.joined(), decoded], axis=1)
         of_steps = in_chunks(errors, pairs, None, self.device_).astype(np.float64)
@@ -222,9 +226,16 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         X : ndarray
             As of `inverse_transform`.
+
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many sequences; before any is drawn.
         """
         check_is_fitted(self)
-        normal = standard_normal(n_samples, self.n_components_, random_state)
+        n_steps = self.n_steps_ if lengths is None else None
+        size = self.n_outputs_ * (n_steps or 1)
+        normal = standard_normal(n_samples, self.n_components_, random_state, size)
         codes = spread_like(self.code_mean_, self.code_covariance_, normal)
         lengths = self._lengths_of_codes(lengths, len(codes))
         return self._in_form(self._decoded(codes, lengths), lengths)
@@ -266,7 +277,11 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return np.full(n_samples, self.n_steps_)
         most = self.n_features_in_ // form.n_channels if form.on_rows else None
         lengths = check_lengths(lengths, n_samples, most, "the X that was fitted")
-        check_fits_memory(int(lengths.sum()), self.n_outputs_, "lengths")
+        n_steps = int(lengths.sum())
+        padded = 0 if form.on_list else n_samples * int(lengths.max())
+        check_fits_memory(
+            "lengths", f"{n_steps} steps in all", (n_steps + padded) * self.n_outputs_
+        )
         return lengths
 
     def _in_form(self, steps: np.ndarray, lengths: np.ndarray) -> np.ndarray:

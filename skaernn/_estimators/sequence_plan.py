@@ -11,7 +11,7 @@ import torch
 from .._inputs.sequences import Form
 from .._losses.loss import Loss
 from .._rows.matrix import Counted
-from .._rows.moments import feature_scales, moments
+from .._rows.moments import feature_scales, moments, units_in
 from .._rows.sequences import SequenceRows
 from .._training.sequences import RecurrentObjective
 from ..networks import OwnRecurrentNetwork, RecurrentNetwork, SequenceAutoencoder
@@ -66,10 +66,14 @@ class SequencePlan(Plan):
         if self.scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        mean, deviation = moments(rows.steps)
-        units = {"x_mean": mean.to(wide), "x_scale": feature_scales(deviation).to(wide)}
+        units = dict(zip(("x_mean", "x_scale"), _units_of(rows.steps, wide, "X"), strict=True))
         movable = network.output_activation == loss.output_activation
         if loss.default_scaling is not None and movable and not rows.reconstructs:
-            mean, deviation = moments(rows.answers)
-            units |= {"y_mean": mean.to(wide), "y_scale": feature_scales(deviation).to(wide)}
+            units |= zip(("y_mean", "y_scale"), _units_of(rows.answers, wide, "y"), strict=True)
         return units
+
+
+def _units_of(rows: Counted, dtype: torch.dtype, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of each column; messages call the rows `name`."""
+    mean, deviation = moments(rows)
+    return units_in(mean, feature_scales(deviation), rows, deviation, dtype, name)

@@ -15,9 +15,10 @@ from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
-from .._inference.bounds import log_bounds, noise_table, noise_variance
+from .._inference.bounds import DRAW_NUMBERS, log_bounds, noise_table, noise_variance
 from .._inference.chunks import in_chunks
 from .._inputs.arrays import check_rows
+from .._inputs.memory import check_fits_memory
 from .._losses.likelihoods import LIKELIHOODS, Likelihood, Normal
 from .._losses.loss import ReconstructionLoss
 from .._losses.targets import check_allowed
@@ -385,6 +386,11 @@ class VariationalAutoencoderTransformer(VectorEstimator):
             In nats, for X in its own units. The noise that expectations are taken over is the
             same for every row and in every call.
 
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many codes of a row; before any is drawn.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -400,6 +406,8 @@ class VariationalAutoencoderTransformer(VectorEstimator):
         n_draws = n_importance_samples
         if n_draws is not None:
             n_draws = check_count(n_draws, "n_importance_samples")
+            n_numbers = n_draws * (self.n_components_ + DRAW_NUMBERS)
+            check_fits_memory("n_importance_samples", f"{n_draws} codes a row", n_numbers)
         X = check_rows(self, X, reset=False)
         fitted, module = self._fitted, self.module_
         check_allowed(fitted.parameters["loss"], X, "X")

@@ -15,6 +15,7 @@ from .._core.device import precise
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
+from .._losses.loss import in_units
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
 from .._rows.vectors import make_rows
@@ -101,7 +102,8 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         def errors(rows: torch.Tensor) -> torch.Tensor:
             scaled = module.to_scaled(rows)
-            return (loss.errors(module.decoder(module.code(scaled)), scaled) * units).mean(1)
+            found = loss.errors(module.decoder(module.code(scaled)), scaled)
+            return in_units(found, units).mean(1)
 
         return in_chunks(errors, X, None, self.device_)
 
@@ -176,6 +178,11 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         X : ndarray of shape (n_samples, n_features_in_)
 
+        Raises
+        ------
+        MemoryError
+            If memory cannot hold that many rows; before any is drawn.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -186,7 +193,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         (3, 4)
         """
         check_is_fitted(self)
-        normal = standard_normal(n_samples, self.n_components_, random_state)
+        normal = standard_normal(n_samples, self.n_components_, random_state, self.n_features_in_)
         codes = self._spread(normal)
         return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .._losses.loss import ReconstructionLoss
-from .._rows.moments import SCALINGS, moments
+from .._rows.moments import SCALINGS, moments, units_in
 from .._rows.principal import PrincipalComponents, principal_components
 from .._rows.vectors import Rows
 from .._training.vectors import Goal, ReconstructionObjective
@@ -263,4 +263,4 @@ def _scale(rows: Rows, scaling: str | None) -> Rows:
     mean, deviation = moments(rows)
     scale = SCALINGS[scaling](deviation)
     wide = torch.promote_types(rows.X.dtype, rows.dtype)
-    return rows.scaled(mean.to(wide), scale.to(wide))
+    return rows.scaled(*units_in(mean, scale, rows, deviation, wide, "X"))

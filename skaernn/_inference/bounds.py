@@ -14,6 +14,7 @@ from ..networks import VariationalModule, divergences
 
 _DRAWS = 64  # codes a row that an expectation is taken over
 _NOISE_ROWS = 1024  # from which the noise is estimated
+DRAW_NUMBERS = 64  # what a row of a table takes beside its numbers, as a tensor of its own
 
 
 def noise_table(n_components: int, n_draws: int | None = None, seed: int = 0) -> Tensor:

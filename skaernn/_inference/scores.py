@@ -39,7 +39,7 @@ def explained_share(
         What differences are to be multiplied with, to be in these units.
     """
     mean, deviation = (moment / unit for moment in moments(rows))
-    unit = global_scale(deviation)
+    unit = global_scale(deviation).clamp_min(torch.finfo(deviation.dtype).tiny)
     total = float((deviation / unit).square().sum())
     residual = sum(
         float((weight * (difference * (scale / unit)).square()).sum())
@@ -81,7 +81,11 @@ def r2_of(
 
     targets = check_numbers(estimator, y, sequences, per_step=per_step)
     weight = _weights(sample_weight, sequences, per_step)
-    return float(r2_score(targets.values, output, sample_weight=weight))
+    # by a power of two, which rounds nothing: squares of very large and small targets are no more
+    exponents = -np.frexp(np.abs(targets.values).max(axis=0))[1]
+    with np.errstate(over="ignore", under="ignore"):  # what is infinite is refused
+        values = [np.ldexp(part, exponents) for part in (targets.values, output)]
+    return float(r2_score(*values, sample_weight=weight))
 
 
 def accuracy_of(

@@ -13,7 +13,6 @@ import torch
 from sklearn.utils import check_array
 
 from .._core.compat import check_feature_names, check_n_features, check_sample_weight
-from .._core.device import device_memory
 from .._core.interrupts import interrupts_deferred
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
@@ -192,32 +191,6 @@ def check_fits_network(numbers: Callable[[], np.ndarray], estimator, name: str) 
     dtype = estimator.module_.dtype if hasattr(estimator, "module_") else torch.float64
     if dtype == torch.float32:
         check_fits_dtype(numbers(), dtype, name)
-
-
-def check_memory(n_parameters: int, dtype: torch.dtype, device, layer_sizes, advice: str) -> None:
-    """Refuse a network that cannot fit into the device's memory, before allocating any of it.
-
-    Training needs up to ten vectors of parameters: weights, gradient, two moments, the start, the
-    best weights, a candidate, two for the penalty, and the module.
-    """
-    needed = 10 * n_parameters * dtype.itemsize
-    available = device_memory(device)
-    if needed > available:
-        raise MemoryError(
-            f"A network with layer sizes {tuple(layer_sizes)} has {n_parameters:.3g} parameters; "
-            f"training it needs {needed / 2**30:.3g} GiB of memory, and {device} has "
-            f"{available / 2**30:.3g} GiB. Choose {advice}."
-        )
-
-
-def check_fits_memory(n_rows: int, n_columns: int, name: str) -> None:
-    """Refuse an answer of (n_rows, n_columns) numbers that memory cannot hold."""
-    needed, available = 8 * n_rows * n_columns, device_memory(torch.device("cpu"))
-    if needed > available:
-        raise MemoryError(
-            f"{name} asks for {n_rows} steps in all, {needed / 2**30:.3g} GiB of numbers, and "
-            f"there are {available / 2**30:.3g} GiB of memory. Ask for fewer at a time."
-        )
 
 
 def holds_objects(X) -> bool:

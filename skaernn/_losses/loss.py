@@ -108,6 +108,11 @@ class ReconstructionLoss(Loss):
         """Pointwise errors as users read them, of the shape of both; after the activation."""
 
 
+def in_units(errors: Tensor, units: Tensor | float) -> Tensor:
+    """Errors times what they are measured in, which may be infinite: none is none."""
+    return torch.where(errors == 0, 0.0, errors * units)
+
+
 def before(activation: str, mean: Tensor) -> Tensor:
     """What goes to `mean`, or near it, through an activation, where its slope is not zero."""
     inverses = {

@@ -57,6 +57,35 @@ def feature_scales(deviation: Tensor) -> Tensor:
     return torch.where(deviation > 0, deviation, 1.0)
 
 
+def units_in(
+    mean: Tensor,
+    scale: Tensor,
+    rows: Rows | Counted,
+    deviation: Tensor,
+    dtype: torch.dtype,
+    name: str,
+) -> tuple[Tensor, Tensor]:
+    """Mean and scale in the `dtype` that rows are scaled in; messages call these `name`.
+
+    A scale below the smallest number that there is, is one of a constant.
+
+    Raises
+    ------
+    ValueError
+        If some number is further from its mean than numbers go.
+    """
+    largest = torch.finfo(dtype).max
+    if float(deviation.max()) * len(rows) ** 0.5 > largest:  # else none is that far
+        for block, _ in rows.blocks(precise(rows.X.device)):
+            if not bool(((block - mean).abs() <= largest).all()):
+                raise ValueError(
+                    f"Input {name} contains values whose differences are too large for "
+                    f"dtype('{str(dtype).removeprefix('torch.')}'). Divide it by a constant first."
+                )
+    mean, scale = mean.to(dtype), scale.to(dtype)
+    return mean, torch.where(scale > 0, scale, 1.0)
+
+
 SCALINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "global": global_scale,
     "standard": feature_scales,

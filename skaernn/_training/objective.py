@@ -60,12 +60,15 @@ class RowsObjective(ABC):
 
     Attributes
     ----------
+    network
+        What is trained; how it is described is the subclass's affair.
     starts_well : bool
         Whether the start is worth keeping where training makes nothing better of it.
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
     """
 
+    network: Any
     starts_well = False
     start_loss: float | None = None
     most_rows = 8192  # that go through the network at once in training
@@ -110,6 +113,16 @@ class RowsObjective(ABC):
     @abstractmethod
     def workspace(self, memory: Any, shape: Hashable, *, noisy: bool) -> Workspace:
         """Buffers for batches of a `shape`, at what `memory` has given of theta and grad."""
+
+    @property
+    def at_once(self) -> int:
+        """Rows that go through the network at once in training."""
+        return min(self._batch_size, self.most_rows)
+
+    @property
+    @abstractmethod
+    def n_numbers(self) -> int:
+        """Numbers that have to be held for that many rows, as far as they are known."""
 
     def memory(self, theta: Tensor, grad: Tensor | None) -> Any:
         """What all workspaces at `theta` and `grad` (K, P) have in common."""

@@ -102,6 +102,13 @@ class RecurrentObjective(RowsObjective):
         """The module of one model's parameters (P,), between the units of X and y."""
         return self.network.module(theta, **self.units)
 
+    @property
+    def n_numbers(self):
+        """See `RowsObjective`; of batches of unequal lengths, in the mean."""
+        n, rows = self.at_once, self.rows
+        n_steps = int(rows.lengths[rows.index].sum()) * n // len(rows)
+        return n * self.network.numbers_per_row + n_steps * self.network.numbers_per_step
+
     def shape(self, batch: Batch) -> Packing:
         """See `RowsObjective`."""
         return self.rows.packing(batch)

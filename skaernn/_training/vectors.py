@@ -181,6 +181,14 @@ class ReconstructionObjective(RowsObjective):
         """See `RowsObjective`."""
         return len(batch.index)
 
+    @property
+    def n_numbers(self):
+        """See `RowsObjective`."""
+        per_row = self.network.numbers_per_row
+        if self.goal.corrupter is not None:  # the clean row, and what the noise is made of
+            per_row += self.network.n_features * (1 + 24 // self.rows.dtype.itemsize)
+        return self.at_once * per_row
+
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
         network, goal = self.network, self.goal

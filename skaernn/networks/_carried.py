@@ -8,6 +8,7 @@ of theta, they are evaluated, restored and resumed with the weights they belong 
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -23,6 +24,16 @@ from ._layout import Layout
 
 # A generator of torch's own, seeded by two threads at a time, would serve both of them wrongly.
 _GENERATORS = threading.RLock()
+
+
+def _begin_as_fork() -> None:
+    """In a forked process nobody has the lock, whoever had it where it comes from."""
+    global _GENERATORS
+    _GENERATORS = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_as_fork)
 
 
 @contextmanager

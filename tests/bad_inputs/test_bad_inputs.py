@@ -262,6 +262,18 @@ def test_validation_rows_have_to_fit_the_network():
     refuse(model, lambda: model.fit(rows, X_val=X * 1e300), ValueError, LARGE)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_further_apart_than_numbers_go(dtype):
+    rows = X.astype(dtype)
+    rows[:15, 0], rows[15:, 0] = np.finfo(dtype).max, np.finfo(dtype).min
+    words = (
+        rf"Input X contains values whose differences are too large for dtype\('{dtype.__name__}'"
+    )
+    for scaling in ("global", "standard"):
+        model = make(scaling=scaling)
+        refuse(model, lambda model=model: model.fit(rows), ValueError, words)
+
+
 def test_more_parameters_than_memory():
     for parameters in ({"hidden_layer_sizes": (10**7,) * 3}, {"n_components": 10**12}):
         model = make(**parameters)

@@ -294,3 +294,10 @@ def test_steps_of_a_list(y, error, words):
     for make in (regressor, classifier):
         model = make(return_sequences=True)
         refuse(model, lambda m=model: m.fit(RAGGED_X, y()), error, words)
+
+
+def test_targets_further_apart_than_numbers_go():
+    y = np.where(np.arange(8) < 6, np.finfo(float).max, np.finfo(float).min)
+    words = r"Input y contains values whose differences are too large for dtype\('float64'"
+    model = regressor()
+    refuse(model, lambda: model.fit(X, y), ValueError, words)

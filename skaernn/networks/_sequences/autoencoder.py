@@ -207,6 +207,17 @@ class SequenceAutoencoder:
         return self.encoder.states_per_step + self.decoder.states_per_step
 
     @property
+    def numbers_per_step(self) -> int:
+        """Numbers that a pass and its way back hold of each step, not more than there are."""
+        of_both = self.encoder.numbers_per_step + self.decoder.numbers_per_step
+        return of_both + self.n_components  # whose gradient is one a step, too
+
+    @property
+    def numbers_per_row(self) -> int:
+        """The same of each sequence, whatever its length."""
+        return self.encoder.numbers_per_row + sum(self.decoder.state_widths)
+
+    @property
     def largest_product(self) -> int:
         """Multiplications per row in the largest matrix product of a step."""
         return max(self.encoder.largest_product, self.decoder.largest_product)

@@ -54,6 +54,7 @@ class Cell(ABC):
 
     n_states: ClassVar[int] = 1
     n_gates: ClassVar[int] = 1  # blocks of H columns
+    n_kept: ClassVar[int] = 3  # such blocks that a pass holds of a step, in and out among them
 
     @property
     def bounded(self) -> bool:
@@ -210,7 +211,7 @@ class LSTM(TorchCell):
     """
 
     gates = (1, 2, 3, 0)  # torch: i, f, g, o
-    n_states, n_gates = 2, 4
+    n_states, n_gates, n_kept = 2, 4, 8
     torch_class = nn.LSTM
 
     def start(self, blocks: Blocks, generator: torch.Generator) -> None:
@@ -234,7 +235,7 @@ class GRU(TorchCell):
     """
 
     gates = (1, 2, 0)  # torch: r, z, n
-    n_gates = 3
+    n_gates, n_kept = 3, 6
     torch_class = nn.GRU
 
     @property
@@ -282,7 +283,7 @@ class MinGRU(Cell):
     z, candidate, in one block (C + 1, 2 H), whose rows read [x | 1].
     """
 
-    n_gates = 2
+    n_gates, n_kept = 2, 7
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

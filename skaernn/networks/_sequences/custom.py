@@ -113,6 +113,17 @@ class OwnRecurrentNetwork(MadeByUser):
         return _INNER * self.hidden_size
 
     @property
+    def numbers_per_step(self) -> int:
+        """Numbers held of each step in a pass and its way back: input and output, at least."""
+        outputs = 2 * self.n_outputs * (self.pooling is None)
+        return 2 * self.n_inputs + self.hidden_size + outputs
+
+    @property
+    def numbers_per_row(self) -> int:
+        """The same of each sequence, whatever its length."""
+        return 2 * self.n_outputs * (self.pooling is not None)
+
+    @property
     def largest_product(self) -> int:
         """Multiplications per row in the largest product of a step, as far as weights tell."""
         return max(math.prod(value.shape) for value in self.carried.values())

@@ -115,6 +115,19 @@ class RecurrentShape:
         return self.n_hidden * self.n_layers
 
     @property
+    def numbers_per_step(self) -> int:
+        """Numbers that a pass and its way back hold of each step, not more than there are."""
+        layers = sum(cell.n_inputs + cell.n_kept * cell.hidden_size for cell in self.cells)
+        joined = 2 * self.n_hidden * self.n_layers * self.bidirectional
+        outputs = 2 * (self.n_pooled + self.n_outputs) * (self.pooling is None)
+        return self.n_inputs + layers * len(self.directions) + joined + outputs
+
+    @property
+    def numbers_per_row(self) -> int:
+        """The same of each sequence, whatever its length."""
+        return 2 * (self.n_pooled + self.n_outputs) * (self.pooling is not None)
+
+    @property
     def largest_product(self) -> int:
         """Multiplications per row in the largest matrix product of a step."""
         return max(math.prod(shape) for shape in self.layout.shapes.values())

@@ -26,6 +26,7 @@ from torch.nn import functional
 from .._activations import ACTIVATIONS, OUTPUTS
 from .._linear import TransposedLinear, with_memory
 from .autograd import KeyedDropout, ModuleNetwork
+from .interface import MASK_NUMBERS
 from .module import FIRST_LOG_VARIANCE, Side
 
 
@@ -208,6 +209,18 @@ class ConvolutionalAutoencoder(ModuleNetwork):
             for before, after in pairwise(self.shapes)
         ]
         return max(linear, path, *convolutions)
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a pass and its way back hold of each row: maps, those of one layer twice.
+
+        On the way back, maps go as their gradients come.
+        """
+        maps = [math.prod(shape) for shape in self.shapes[1:]]
+        kept = 1 + ACTIVATIONS[self.activation].needs_input
+        if not self.dropout:
+            return super().numbers_per_row + 2 * kept * sum(maps) + max(maps)
+        return super().numbers_per_row + 2 * (kept + 2) * sum(maps) + MASK_NUMBERS * max(maps)
 
     def fresh(self, device):
         """See `ModuleNetwork`."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._activations import ACTIVATIONS
 from .._layout import Layout
-from .interface import AutoencoderNetwork
+from .interface import MASK_NUMBERS, AutoencoderNetwork
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ class DenseShape(AutoencoderNetwork):
     def largest_product(self):
         """Multiplications per row in the largest matrix product of a pass."""
         return max(math.prod(shape) for shape in self.layout.shapes.values())
+
+    @property
+    def numbers_per_row(self):
+        """Numbers that a pass and its way back hold of each row."""
+        ends = super().numbers_per_row + 6 * self.n_components * self.variational
+        kept = 2 + ACTIVATIONS[self.activation].needs_input
+        if not self.dropout:
+            return ends + 2 * kept * sum(self.hidden_layer_sizes)
+        drawn = MASK_NUMBERS * max(self.hidden_layer_sizes, default=0)
+        return ends + 2 * (kept + 2) * sum(self.hidden_layer_sizes) + drawn
 
     def _views(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of the blocks of one model's `flat` (P,)."""

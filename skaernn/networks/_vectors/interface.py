@@ -14,6 +14,8 @@ from .._layout import Layout
 from .module import AutoencoderModule, Side, VariationalModule
 from .penalties import Penalty
 
+MASK_NUMBERS = 3  # that are held for each number of a mask of dropout while it is drawn
+
 
 class AutoencoderNetwork(ABC):
     """Description of an autoencoder of vectors; holds no parameters.
@@ -78,6 +80,14 @@ class AutoencoderNetwork(ABC):
     @abstractmethod
     def largest_product(self) -> int:
         """Multiplications per row in the largest product of a pass."""
+
+    @property
+    def numbers_per_row(self) -> int:
+        """Numbers that a pass and its way back hold of each row, as far as they are known.
+
+        Not more than there are: too many would refuse what memory can hold.
+        """
+        return 3 * self.n_features + 2 * self.n_encoded
 
     @abstractmethod
     def start(self, theta: Tensor, generator: torch.Generator) -> None:
