@@ -18,6 +18,7 @@ from torch import Tensor
 from .._core.interrupts import check_interrupts
 
 _MIN_EPOCHS = 10  # after which it means something that no epoch was better than PCA
+_SETTLING = 64  # steps after which numbers may have faded
 _FEW = 32  # rows, enough to see parameters that overflow, now or in the next step
 _SOME = 128  # rows, enough to see that a loss has fallen by a quarter
 
@@ -174,7 +175,7 @@ def train(
     Parameters
     ----------
     objective : Objective
-    solver : object with ``step(state, evaluate, learning_rate)``
+    solver : object with ``step(state, evaluate, learning_rate)`` and ``settle(state)``
     state : TrainingState
     max_iter : int
         Epochs to add.
@@ -200,6 +201,7 @@ def train(
     state.best_theta = theta.clone()
     state.began = state.epoch
     batch = first = None
+    settled = state.step
 
     def evaluate() -> Tensor:
         sums = evaluation.sums(batch)
@@ -223,6 +225,9 @@ def train(
                 state.step += 1
                 if first is None:
                     first = totals.clone()
+            if state.step - settled >= _SETTLING:
+                solver.settle(state)
+                settled = state.step
             data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
             loss = (data + penalty) / count
             monitored = data / count

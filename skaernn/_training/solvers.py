@@ -42,6 +42,18 @@ class Solver(ABC):
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """Improve ``state.theta`` in place; return the evaluation it started from."""
 
+    def settle(self, state: TrainingState) -> None:
+        """Make zeros of numbers that are about to become subnormal.
+
+        Weights that nothing but the L2 penalty acts on fade, and arithmetic with subnormal
+        numbers takes ten times as long. The processor could take them for zeros, but threads that
+        begin meanwhile would inherit that and keep it.
+        """
+        limits = torch.finfo(state.theta.dtype)
+        moments = (slot for slot in state.slots.values() if slot.dim())
+        for numbers in (state.theta, *moments):
+            numbers.masked_fill_(numbers.abs() < limits.tiny / limits.eps, 0.0)
+
 
 class Adam(Solver):
     """Adam (Kingma & Ba 2015), with its defaults: beta 0.9 and 0.999, epsilon 1e-8.
@@ -118,6 +130,9 @@ class LBFGS(Solver):
     memory = 10
     max_evaluations = 25  # in one line search
     decrease, curvature = 1e-4, 0.9  # c1 and c2 of the Wolfe conditions
+
+    def settle(self, state: TrainingState) -> None:
+        """Leave everything, for gradients and steps kept belong to just these parameters."""
 
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """One direction, one line search; sets ``state.converged`` when no step helps."""
