@@ -149,7 +149,8 @@ class AutoencoderTransformer(VectorEstimator):
         Set rows aside, stop when they are reconstructed no better, keep the best weights.
     validation_fraction : float, default=0.1
         Share of the rows, by weight, to set aside. Rows are chosen by their content, so that
-        equal rows stay on one side.
+        equal rows stay on one side. Of windows of a series that overlap, in the
+        order of time, the last ones are set aside.
     shuffle : bool, default=True
         Draw new batches every epoch.
     warm_start : bool, default=False

@@ -128,7 +128,8 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         Set sequences aside, stop when they are predicted no better, keep the best weights.
     validation_fraction : float, default=0.1
         Share of the sequences, by weight, to set aside. They are chosen by their content, so
-        that equal ones stay on one side.
+        that equal ones stay on one side. Of windows of a series that overlap, in the
+        order of time, the last ones are set aside.
     shuffle : bool, default=True
         Draw new batches every epoch.
     warm_start : bool, default=False

@@ -48,6 +48,9 @@ class TrainingInput:
         Gives every number of X, and of what else may be too large for training, by name.
     content : Content
     weight : ndarray of shape (n_samples,) or None
+    series : callable
+        Gives the number of the series (n_samples,) that each row is a window of, or None: what
+        is held out of windows are the last ones.
     rows : callable
         From selections, a device and a dtype to the rows of each, unscaled.
     """
@@ -60,6 +63,7 @@ class TrainingInput:
     numbers: Callable[[], dict[str, np.ndarray]]
     content: Content
     weight: np.ndarray | None
+    series: Callable[[], np.ndarray | None]
     rows: Callable[[list[Selection], torch.device, torch.dtype], list[Source]]
 
 
@@ -271,7 +275,7 @@ def _select(
         keyed=plan.keyed,
         batch_size=_most_batch_rows(estimator),
         shuffle=estimator.shuffle,
-        validation=(estimator.validation_fraction, seed) if splits else None,
+        validation=(estimator.validation_fraction, seed, data.series()) if splits else None,
     )
     rows, *others = data.rows(chosen, device, dtype)
     if held_out is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .._core.compat import Self, StrOptions, available_if, fit_context
 from .._core.device import numpy_dtype, precise
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
+from .._inputs.overlaps import series_of
 from .._inputs.sequences import Form, Sequences
 from .._inputs.states import check_state
 from .._inputs.targets import Targets
@@ -101,7 +103,9 @@ class PredictorEstimator(SequenceEstimator):
             What the network begins with, from ``predict(..., return_state=True)``. None: zeros.
         X_val, y_val, sample_weight_val, lengths_val, initial_state_val : None or as above
             Sequences for early stopping, where a random share of X would not do: of later
-            times, say, or of other groups.
+            times, say, or of other groups. In a `Pipeline` the steps before do not touch it
+            unless told to: ``Pipeline(steps, transform_input=["X_val"])``, with metadata routing
+            and ``set_fit_request(X_val=True)``.
 
         Returns
         -------
@@ -255,6 +259,7 @@ class PredictorEstimator(SequenceEstimator):
                 tuple(parts if state is None else [*parts, MatrixContent(state)])
             ),
             weight=weight,
+            series=partial(series_of, sequences),
             rows=rows,
         )
 

@@ -21,6 +21,7 @@ from .._inference.forecast import check_feeds_back, forecast
 from .._inference.scores import r2_of
 from .._inference.sequences import returned
 from .._inputs.memory import check_fits_memory
+from .._inputs.overlaps import follows
 from .._inputs.sequences import Form, Sequences
 from .._inputs.targets import Targets, check_numbers
 from .._losses.loss import Loss
@@ -138,7 +139,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         Set sequences aside, stop when they are predicted no better, keep the best weights.
     validation_fraction : float, default=0.1
         Share of the sequences, by weight, to set aside. They are chosen by their content, so
-        that equal ones stay on one side.
+        that equal ones stay on one side. Of windows of a series that overlap, in the
+        order of time, the last ones are set aside.
     shuffle : bool, default=True
         Draw new batches every epoch.
     warm_start : bool, default=False
@@ -344,7 +346,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         check_allowed(self.loss, targets.values, name)
         n_outputs = targets.values.shape[1]
         if first:
-            return targets, replace(form, n_outputs=n_outputs, flat=targets.flat)
+            seen = follows(sequences, targets)
+            return targets, replace(form, n_outputs=n_outputs, flat=targets.flat, follows=seen)
         if n_outputs != form.n_outputs:
             raise ValueError(
                 f"{name} has {n_outputs} outputs, but {type(self).__name__} was fitted with "
@@ -450,11 +453,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             If `return_state`.
         """
         check_is_fitted(self)
-        if return_std and self._fitted.network.output_activation != "mean_and_deviation":
-            raise ValueError(
-                "return_std=True needs a fit with loss='gaussian', which predicts standard "
-                f"deviations; this one was with {self._fitted.parameters['loss']!r}."
-            )
+        self._check_has_deviations(return_std)
         sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
         k = self.n_outputs_
         columns = [output[:, :k], output[:, k:]] if return_std else [output[:, :k]]
@@ -467,6 +466,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             return sequences.answer(values, flat)
         return values[:, 0] if flat else values
 
+    @overload
     def forecast(
         self,
         X: ArrayLike,
@@ -474,11 +474,49 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         *,
         lengths: ArrayLike | None = None,
         initial_state: ArrayLike | None = None,
-    ) -> np.ndarray:
+        horizon: int | None = None,
+        return_std: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def forecast(
+        self,
+        X: ArrayLike,
+        n_steps: int,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        horizon: int | None = None,
+        return_std: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def forecast(
+        self,
+        X: ArrayLike,
+        n_steps: int,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        horizon: int | None = None,
+        return_std: bool = False,
+    ) -> Answer: ...
+
+    def forecast(
+        self,
+        X: ArrayLike,
+        n_steps: int,
+        *,
+        lengths: ArrayLike | None = None,
+        initial_state: ArrayLike | None = None,
+        horizon: int | None = None,
+        return_std: bool = False,
+    ) -> Answer:
         """What follows the sequences of X: predictions, fed back as inputs.
 
-        For targets that are the next inputs: the next step, or the next few one after the other,
-        as `sliding_windows` gives them; with `return_sequences`, the next input at each step.
+        For targets that are the next inputs: the next step of all channels, or the next few one
+        after the other, as `sliding_windows` gives them; with `return_sequences`, the next input
+        at each step. `fit` looks whether they are, in windows that overlap.
 
         Parameters
         ----------
@@ -487,23 +525,46 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             How far to go.
         lengths, initial_state
             See `predict`.
+        horizon : int or None, default=None
+            The number of next steps that y held, where X cannot show it: for windows that do not
+            overlap, or series that have one window each.
+        return_std : bool, default=False
+            Give standard deviations as well, for ``loss="gaussian"``: of each prediction, as if
+            what was fed back had been seen.
 
         Returns
         -------
         y : ndarray of shape (n_samples, n_steps, n_channels)
+        std : ndarray of y's shape
+            If `return_std`.
 
         Raises
         ------
+        ValueError
+            If the targets of `fit` were not the next values of all channels.
         MemoryError
             If memory cannot hold that many steps; before the first is made.
         """
         n_steps = check_count(n_steps, "n_steps")
+        if horizon is not None:
+            horizon = check_count(horizon, "horizon")
+        check_is_fitted(self)
+        self._check_has_deviations(return_std)
         sequences, output, ended = self._run_on(X, lengths, initial_state)
-        check_feeds_back(self.n_outputs_, sequences.n_channels)
+        check_feeds_back(self.n_outputs_, sequences.n_channels, self._form.follows, horizon)
         n_numbers = 2 * len(sequences) * n_steps * sequences.n_channels  # in pieces, and joined
         check_fits_memory("n_steps", f"{n_steps} steps of each sequence", n_numbers)
-        output = output[:, : self.n_outputs_]
-        return forecast(self._run, self._fitted.network, sequences, output, ended, n_steps)
+        found = forecast(
+            self._run, self._fitted.network, sequences, output, ended, n_steps, self.n_outputs_
+        )
+        return (found[:, 0], found[:, 1]) if return_std else found[:, 0]
+
+    def _check_has_deviations(self, return_std: bool) -> None:
+        if return_std and self._fitted.network.output_activation != "mean_and_deviation":
+            raise ValueError(
+                "return_std=True needs a fit with loss='gaussian', which predicts standard "
+                f"deviations; this one was with {self._fitted.parameters['loss']!r}."
+            )
 
     def score(
         self,

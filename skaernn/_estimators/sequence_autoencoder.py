@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from .._core.compat import Interval, Self, StrOptions, available_if, fit_context
 from .._inputs.arrays import check_weights
+from .._inputs.overlaps import series_of
 from .._inputs.sequences import Form
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
@@ -116,7 +118,8 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         Set sequences aside, stop when they are reconstructed no better, keep the best weights.
     validation_fraction : float, default=0.1
         Share of the sequences, by weight, to set aside. They are chosen by their content, so
-        that equal ones stay on one side.
+        that equal ones stay on one side. Of windows of a series that overlap, in the
+        order of time, the last ones are set aside.
     shuffle : bool, default=True
         Draw new batches every epoch.
     warm_start : bool, default=False
@@ -351,7 +354,9 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
             How many steps of each sequence are there; what lies beyond is not read.
         X_val, sample_weight_val, lengths_val : None or as above
             Sequences for early stopping, where a random share of X would not do: of later
-            times, say, or of other groups.
+            times, say, or of other groups. In a `Pipeline` the steps before do not touch it
+            unless told to: ``Pipeline(steps, transform_input=["X_val"])``, with metadata routing
+            and ``set_fit_request(X_val=True)``.
 
         Returns
         -------
@@ -452,6 +457,7 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
             numbers=lambda: {"X": sequences.valid()},
             content=sequences.content,
             weight=weight,
+            series=partial(series_of, sequences),
             rows=rows,
         )
 

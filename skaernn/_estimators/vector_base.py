@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from .._core.compat import Interval, RealNotInt, Self, StrOptions, available_if, fit_context
 from .._core.constraints import ImageShape, LayerSizes
 from .._inputs.arrays import check_fits_dtype, check_rows, check_weights, to_tensor
+from .._inputs.overlaps import series_of
+from .._inputs.sequences import as_series
 from .._losses.targets import check_allowed
 from .._rows.content import MatrixContent
 from .._rows.moments import SCALINGS
@@ -88,7 +90,9 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
             A row of weight k counts as k rows, one of weight 0 is not there.
         X_val : array-like of shape (n_val, n_features) or None
             Rows for early stopping, where a random share of X would not do: rows of later
-            times, say, or of other groups.
+            times, say, or of other groups. In a `Pipeline` the steps before do not touch it
+            unless told to: ``Pipeline(steps, transform_input=["X_val"])``, with metadata routing
+            and ``set_fit_request(X_val=True)``.
         sample_weight_val : array-like of shape (n_val,) or None
             Their weights.
 
@@ -161,6 +165,7 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
             numbers=lambda: {"X": X},
             content=MatrixContent(X),
             weight=weight,
+            series=lambda: series_of(as_series(X)),
             rows=rows,
         )
 

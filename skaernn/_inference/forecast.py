@@ -12,12 +12,34 @@ from ..networks import RecurrentNetwork
 Run = Callable[[Sequences, np.ndarray | None], tuple[np.ndarray, np.ndarray]]
 
 
-def check_feeds_back(n_outputs: int, n_channels: int) -> None:
-    """Refuse targets that cannot be the next inputs."""
-    if n_outputs % n_channels:
+def check_feeds_back(
+    n_outputs: int, n_channels: int, follows: bool | None, horizon: int | None
+) -> None:
+    """Refuse targets that cannot be the next inputs, or of which nobody says so.
+
+    Parameters
+    ----------
+    n_outputs, n_channels : int
+    follows : bool or None
+        Whether they were seen to be, in `fit`.
+    horizon : int or None
+        How many next steps the user says they are.
+    """
+    shape = f"y had {n_outputs} outputs and a step has {n_channels} channels"
+    if n_outputs % n_channels or (horizon is not None and n_outputs != horizon * n_channels):
+        asked = "" if horizon is None else f"; horizon={horizon} needs {horizon * n_channels}"
         raise ValueError(
-            f"forecast needs targets that are the next inputs, but y had {n_outputs} "
-            f"outputs and a step has {n_channels} channels."
+            "forecast needs targets that are the next values of all channels, fed back as inputs, "
+            f"but {shape}{asked}."
+        )
+    if horizon is None and not follows:
+        reason = "are not" if follows is False else "may not be: nothing in X shows it"
+        steps = n_outputs // n_channels
+        raise ValueError(
+            "forecast needs targets that are the next values of all channels, fed back as inputs, "
+            f"as sliding_windows gives them. {shape[0].upper()}{shape[1:]}; the targets {reason}. "
+            f"If they are the next {steps} steps of all channels all the same, pass "
+            f"horizon={steps}."
         )
 
 
@@ -28,8 +50,9 @@ def forecast(
     output: np.ndarray,
     state: np.ndarray | None,
     n_steps: int,
+    n_values: int,
 ) -> np.ndarray:
-    """What follows `sequences`, (n, n_steps, C).
+    """What follows `sequences`, (n, 1, n_steps, C), or (n, 2, n_steps, C) with deviations.
 
     Parameters
     ----------
@@ -38,23 +61,26 @@ def forecast(
     network : RecurrentNetwork
     sequences : Sequences
     output, state : ndarray
-        What it has said of these; of the outputs, those that are values.
+        What it has said of these.
     n_steps : int
+    n_values : int
+        How many of the outputs are values, which come before the deviations.
     """
-    n_channels, n_outputs = sequences.n_channels, output.shape[1]
     found: list[np.ndarray] = []
-    while sum(block.shape[1] for block in found) < n_steps:
+    n_parts, n_channels = output.shape[1] // n_values, sequences.n_channels
+    while sum(block.shape[2] for block in found) < n_steps:
         if found:
+            values = found[-1][:, 0]
             if network.stateless:  # there is no state to go on from
-                sequences, state = _joined(sequences, found[-1]), None
+                sequences, state = _joined(sequences, values), None
             else:
-                sequences = _of_array(found[-1])
+                sequences = _of_array(values)
             output, state = run(sequences, state)
-            output = output[:, :n_outputs]
         if network.pooling is None:
             output = output[np.cumsum(sequences.lengths) - 1]
-        found.append(output.reshape(len(sequences), -1, n_channels))
-    return np.concatenate(found, axis=1)[:, :n_steps]
+        # values, then deviations, and in each all channels of the first step, of the second, ...
+        found.append(output.reshape(len(sequences), n_parts, -1, n_channels))
+    return np.concatenate(found, axis=2)[:, :, :n_steps]
 
 
 def _of_array(X: np.ndarray) -> Sequences:

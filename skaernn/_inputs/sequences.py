@@ -126,6 +126,8 @@ class Form:
         Whether one answer is a number, not a vector.
     classes : ndarray of shape (n_classes,) or None
         Sorted.
+    follows : bool or None
+        Whether targets were seen to be the next values of all channels; None: or not to be.
     """
 
     n_channels: int
@@ -136,6 +138,7 @@ class Form:
     n_outputs: int = 0
     flat: bool = True
     classes: np.ndarray | None = None
+    follows: bool | None = None
 
     @classmethod
     def of(cls, sequences: Sequences, before: Form | None = None, *, lengths=None) -> Form:
@@ -405,6 +408,11 @@ def _as_steps(X: np.ndarray, lengths: np.ndarray) -> Sequences:
     else:
         hop, steps = n_steps, X.reshape(n * n_steps, n_channels)
     return Sequences(steps, np.arange(n) * hop, lengths, n_steps)
+
+
+def as_series(X: np.ndarray) -> Sequences:
+    """Rows (n, F) as univariate series."""
+    return _as_steps(X[:, :, None], np.full(len(X), X.shape[1]))
 
 
 def _lengths_by_nan(X: np.ndarray, name: str) -> np.ndarray | None:

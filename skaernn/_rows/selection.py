@@ -65,7 +65,7 @@ def select(
     keyed: bool = False,
     batch_size: int = 0,
     shuffle: bool = True,
-    validation: tuple[float, int] | None = None,
+    validation: tuple[float, int, np.ndarray | None] | None = None,
 ) -> list[Selection]:
     """Rows to train on and, if asked for, rows to validate on.
 
@@ -81,8 +81,9 @@ def select(
         Rows that fit into one batch are merged and sorted whatever their number.
     shuffle : bool
         False: where there are several batches, they follow the order of X.
-    validation : (fraction, seed) or None
-        Share of the total weight to set aside.
+    validation : (fraction, seed, series) or None
+        Share of the total weight to set aside: at random, or, where the number (n,) of the series
+        that each row is a window of is given, from the end of each.
 
     Raises
     ------
@@ -104,8 +105,32 @@ def select(
 
     if validation is None:
         return [selection(np.arange(len(index)))]
-    held_out = _choose_validation(hashes, weight, *validation)
+    fraction, seed, series = validation
+    if series is None:
+        held_out = _choose_validation(hashes, weight, fraction, seed)
+    else:
+        held_out = _choose_last(index, weight, fraction, series[index])
     return [selection(np.flatnonzero(~held_out)), selection(np.flatnonzero(held_out))]
+
+
+def _choose_last(
+    index: np.ndarray, weight: np.ndarray, fraction: float, series: np.ndarray
+) -> np.ndarray:
+    """Mask of the last rows of each series, up to `fraction` of its weight; the first stay."""
+    order = np.lexsort((-index, series))  # series after series, the last row first
+    begins = np.flatnonzero(np.r_[True, np.diff(series[order]) != 0])
+    counts = np.diff(np.r_[begins, len(order)])
+    summed = np.cumsum(weight[order])
+    before = np.repeat(summed[begins] - weight[order][begins], counts)
+    totals = np.repeat(np.add.reduceat(weight[order], begins), counts)
+    held_out = np.zeros(len(index), dtype=bool)
+    held_out[order] = summed - before <= fraction * totals * (1 + 1e-9)
+    if not held_out.any():
+        raise ValueError(
+            f"The validation set is too small: no series of windows has {1 / fraction:.3g} of "
+            "them. Choose a larger validation_fraction, or pass X_val."
+        )
+    return held_out
 
 
 def _choose_validation(hashes, weight, fraction: float, seed: int) -> np.ndarray:

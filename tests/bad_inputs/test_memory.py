@@ -212,7 +212,7 @@ def test_arguments_that_ask_for_more_than_memory():
             rows, n_importance_samples=10**9
         ),
         "^n_steps asks for 1000000000000 steps of each sequence": lambda: next_step.forecast(
-            series, n_steps=10**12
+            series, n_steps=10**12, horizon=1
         ),
         "^lengths asks for 10000000000000 steps in all": lambda: ragged.inverse_transform(
             [[0.0, 1.0]], lengths=[10**13]

@@ -193,7 +193,7 @@ def test_x_is_never_written_to():
     for data in arrays:
         model = regressor(batch_size=3).fit(data, np.c_[Y, -Y])
         model.predict(data)
-        model.forecast(data, 2)
+        model.forecast(data, 2, horizon=1)
     np.testing.assert_array_equal(arrays[0], X)
     for given, plain in zip(arrays[1], RAGGED_X, strict=True):
         np.testing.assert_array_equal(given, plain)

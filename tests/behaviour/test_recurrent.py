@@ -121,13 +121,13 @@ class TestForecast:
         for _ in range(4):
             expected.append(model.predict(history))
             history = np.concatenate([history, expected[-1][:, None]], axis=1)
-        found = model.forecast(X, 4)
+        found = model.forecast(X, 4, horizon=1)
         assert found.shape == (12, 4, 2)
         np.testing.assert_array_equal(found, np.stack(expected, axis=1))
 
     def test_several_steps_at_once(self):
         model = regressor().fit(X[:, :4], X[:, 4:].reshape(12, 6))
-        found = model.forecast(X, 5)
+        found = model.forecast(X, 5, horizon=3)
         first = model.predict(X).reshape(12, 3, 2)
         longer = np.concatenate([X, first], axis=1)
         np.testing.assert_array_equal(found[:, :3], first)
@@ -143,18 +143,20 @@ class TestForecast:
         model = regressor(bidirectional=True).fit(X[:, :-1], X[:, -1])
         first = model.predict(X)
         second = model.predict(np.concatenate([X, first[:, None]], axis=1))
-        np.testing.assert_array_equal(model.forecast(X, 2), np.stack([first, second], axis=1))
+        np.testing.assert_array_equal(
+            model.forecast(X, 2, horizon=1), np.stack([first, second], axis=1)
+        )
 
     def test_lists_and_states(self):
         model = regressor().fit(LIST, [x[-1] for x in LIST])
-        alone = [model.forecast([x], 3)[0] for x in LIST]
-        np.testing.assert_array_equal(model.forecast(LIST, 3), alone)
+        alone = [model.forecast([x], 3, horizon=1)[0] for x in LIST]
+        np.testing.assert_array_equal(model.forecast(LIST, 3, horizon=1), alone)
         _, state = model.predict(X[:, :3], return_state=True)
-        found = model.forecast(X[:, 3:], 3, initial_state=state)
-        np.testing.assert_array_equal(found, model.forecast(X, 3))
+        found = model.forecast(X[:, 3:], 3, initial_state=state, horizon=1)
+        np.testing.assert_array_equal(found, model.forecast(X, 3, horizon=1))
 
     def test_targets_that_are_no_inputs(self):
-        with pytest.raises(ValueError, match="targets that are the next inputs"):
+        with pytest.raises(ValueError, match="targets that are the next values of all"):
             regressor().fit(X, Y).forecast(X, 2)
 
     @pytest.mark.parametrize("n_steps", [0, 1.5, True, "3"])

@@ -5,11 +5,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import sklearn
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from variants import ALL_VARIANTS, make
+
+from skaernn import AutoencoderTransformer, SequenceAutoencoderTransformer
 
 generator = np.random.default_rng(0)
 X, X_val = generator.random((40, 5)), generator.random((20, 5))
@@ -87,3 +90,19 @@ def test_callback_methods_exist_where_scikit_learn_has_callbacks():
     expected = find_spec("sklearn.callback") is not None
     assert hasattr(make(), "set_callbacks") == expected
     assert hasattr(make(), "_init_callback_context") == expected
+
+
+@pytest.mark.parametrize("kind", [AutoencoderTransformer, SequenceAutoencoderTransformer])
+def test_validation_rows_go_through_the_steps_of_a_pipeline(kind):
+    """As the docstring of `fit` says: scikit-learn hands X_val on as it is, unless told to."""
+    rng = np.random.default_rng(0)
+    X, X_val = rng.normal(5, 9, (40, 6)), rng.normal(5, 9, (10, 6))
+    model = kind(2, early_stopping=True, max_iter=4, random_state=0)
+    model.set_fit_request(X_val=True)
+    steps = [("scale", StandardScaler()), ("model", model)]
+    scaler = StandardScaler().fit(X)
+    expected = clone(model).fit(scaler.transform(X), X_val=scaler.transform(X_val))
+    pipeline = Pipeline(steps, transform_input=["X_val"]).fit(X, X_val=X_val)
+    assert pipeline[-1].validation_scores_ == expected.validation_scores_
+    raw = Pipeline(clone(steps)).fit(X, X_val=X_val)
+    assert raw[-1].validation_scores_ != expected.validation_scores_

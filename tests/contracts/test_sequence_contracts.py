@@ -171,7 +171,7 @@ CALLS = {
     "answers": lambda variant, estimator, X, y: answers(estimator, X),
     "score": lambda variant, estimator, X, y: estimator.score(X, y),
     "forecast": lambda variant, estimator, X, y: (
-        variant.classifier or estimator.forecast([x[:, :1] for x in X], 3)
+        variant.classifier or estimator.forecast([x[:, :1] for x in X], 3, horizon=1)
     ),
 }
 
@@ -266,6 +266,7 @@ class TestBatchInvariance:
             state = np.random.default_rng(2).random((N, estimator.state_size_)).astype(dtype)
             assert_rows_are_independent(estimator, X, state)
 
+    @pytest.mark.filterwarnings("ignore:Training with learning_rate")  # of wide networks
     @pytest.mark.parametrize(
         ("cell", "hidden_size", "threads", "dtype"),
         [tuple(row.values()) for row in all_pairs(SIZES)],
@@ -320,7 +321,7 @@ class TestSideEffects:
             found.append(answers(estimator, X))
             estimator.score(X, y)
             if not variant.classifier:
-                estimator.forecast(X, 2)
+                estimator.forecast(X, 2, horizon=1)
 
         run_at_once(work, 6)
         assert len(found) == 6

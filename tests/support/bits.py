@@ -309,7 +309,7 @@ def of_sequences(model, data) -> dict:
 
 
 def _forecasts(model, data) -> dict:
-    return {**of_sequences(model, data), "forecast": model.forecast(data["X"], 4)}
+    return {**of_sequences(model, data), "forecast": model.forecast(data["X"], 4, horizon=1)}
 
 
 def _module_too(model, data) -> dict:

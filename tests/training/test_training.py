@@ -133,7 +133,11 @@ def test_early_stopping_restores_the_best_weights(linear_path):
     assert estimator.best_validation_score_ >= max(scores)
     assert estimator.best_loss_ is None
     _, held_out = make_rows(
-        X, torch.from_numpy(X), None, torch.float64, validation=(0.1, estimator._fitted.seed)
+        X,
+        torch.from_numpy(X),
+        None,
+        torch.float64,
+        validation=(0.1, estimator._fitted.seed, None),
     )
     assert len(held_out) == 30
     rows = X[held_out.index.numpy()]
@@ -147,7 +151,7 @@ def test_validation_rows_are_chosen_by_content():
     X = rng.integers(0, 4, (400, 2)).astype(float)  # at most 16 distinct rows
     weight = rng.random(400)
     order = rng.permutation(400)
-    split = {"validation": (0.25, 7)}
+    split = {"validation": (0.25, 7, None)}
     train, held_out = make_rows(X, torch.from_numpy(X), weight, torch.float64, **split)
     moved = X[order]
     again, _ = make_rows(moved, torch.from_numpy(moved), weight[order], torch.float64, **split)
