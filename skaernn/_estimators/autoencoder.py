@@ -87,7 +87,8 @@ class AutoencoderTransformer(VectorEstimator):
           functions can be pickled, lambdas cannot.
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of the images that rows of X are, pixel by
-        pixel as numpy flattens them; read by "convolutional". None: a row is one line of pixels.
+        pixel as numpy flattens them; read by "convolutional". None: images, if X is an array of
+        three or four dimensions, say it themselves; a row is one line of pixels.
     code_penalty : {"l1", "kl", "contractive"} or None, default=None
         What is added to the loss, `penalty_strength` times:
 

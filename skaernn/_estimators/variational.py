@@ -17,7 +17,6 @@ from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
 from .._inference.bounds import DRAW_NUMBERS, log_bounds, noise_table, noise_variance
 from .._inference.chunks import in_chunks
-from .._inputs.arrays import check_rows
 from .._inputs.memory import check_fits_memory
 from .._losses.likelihoods import LIKELIHOODS, Likelihood, Normal
 from .._losses.loss import ReconstructionLoss
@@ -122,7 +121,8 @@ class VariationalAutoencoderTransformer(VectorEstimator):
           `dropout` are not read.
     image_shape : tuple of int or None, default=None
         (height, width) or (height, width, channels) of the images that rows of X are, pixel by
-        pixel as numpy flattens them; read by "convolutional". None: a row is one line of pixels.
+        pixel as numpy flattens them; read by "convolutional". None: images, if X is an array of
+        three or four dimensions, say it themselves; a row is one line of pixels.
     loss : str, default="squared_error"
         Minus the log-likelihood of a row given its code:
 
@@ -348,7 +348,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
         )
 
     def _attributes(
-        self, plan: VectorPlan, form: int, objective: Any, state: TrainingState
+        self, plan: VectorPlan, form: tuple[int, ...], objective: Any, state: TrainingState
     ) -> dict[str, Any]:
         attributes = super()._attributes(plan, form, objective, state)
         module, loss, noise, scaled = attributes["module_"], objective.goal.loss, None, None
@@ -409,7 +409,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
             n_draws = check_count(n_draws, "n_importance_samples")
             n_numbers = n_draws * (self.n_components_ + DRAW_NUMBERS)
             check_fits_memory("n_importance_samples", f"{n_draws} codes a row", n_numbers)
-        X = check_rows(self, X, reset=False)
+        X = self._rows_to_run(X)
         fitted, module = self._fitted, self.module_
         check_allowed(fitted.parameters["loss"], X, "X")
         table = noise_table(self.n_components_, n_draws, fitted.seed)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from .._core.compat import Interval, RealNotInt, Self, StrOptions, available_if, fit_context
 from .._core.constraints import ImageShape, LayerSizes
 from .._inputs.arrays import check_fits_dtype, check_rows, check_weights, to_tensor
+from .._inputs.images import as_rows
 from .._inputs.overlaps import series_of
 from .._inputs.sequences import as_series
 from .._losses.targets import check_allowed
@@ -83,7 +84,9 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows to encode and to reconstruct.
+            The rows to encode and to reconstruct. With ``architecture="convolutional"`` also
+            images of shape (n_samples, height, width) or (n_samples, height, width, channels);
+            they come back in that shape.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), scalar or None
@@ -138,12 +141,16 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
     def _read(  # type: ignore[override]
         self,
         plan: VectorPlan,
-        form: int | None,
+        form: tuple[int, ...] | None,
         *,
         suffix: str = "",
         X: Any = None,
         sample_weight: ArrayLike | float | None = None,
     ) -> TrainingInput:
+        shape = None
+        if self.architecture == "convolutional":
+            expected = self.image_shape if form is None or len(form) == 1 else form
+            X, shape = as_rows(X, f"X{suffix}", expected)
         X = check_rows(self, X, reset=form is None, name=f"X{suffix}")
         weight = check_weights(sample_weight, X)
         check_allowed(self.loss, X, f"X{suffix}")
@@ -160,7 +167,7 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
             X=X,
             y=X,  # what an autoencoder is to predict
             metadata=None if weight is None else {"sample_weight": weight},
-            form=X.shape[1],
+            form=(shape or (X.shape[1],)) if form is None else form,
             dtype=X.dtype,
             numbers=lambda: {"X": X},
             content=MatrixContent(X),
@@ -170,7 +177,7 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
         )
 
     def _attributes(
-        self, plan: VectorPlan, form: int, objective: Any, state: TrainingState
+        self, plan: VectorPlan, form: tuple[int, ...], objective: Any, state: TrainingState
     ) -> dict[str, Any]:
         network, principal = objective.network, objective.principal
         common = self._training_attributes(form, objective, state)

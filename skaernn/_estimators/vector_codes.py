@@ -15,6 +15,7 @@ from .._core.device import precise
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
+from .._inputs.images import as_rows
 from .._losses.loss import in_units
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed
@@ -52,7 +53,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             In X's dtype. A row's code does not depend on the rows beside it.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
+        X = self._rows_to_run(X)
         return in_chunks(self.module_.encode, X, self.n_components_, self.device_)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
@@ -66,11 +67,11 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features_in_)
-            In the units of the X that was fitted.
+            In the units of the X that was fitted, and, if that was images, in their shape.
         """
         check_is_fitted(self)
         codes = check_codes(self, X)
-        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+        return self._decoded(codes)
 
     def reconstruction_error(self, X: ArrayLike, *, raw_units: bool = False) -> np.ndarray:
         """How far each row is from its reconstruction, as the loss weighs it.
@@ -92,7 +93,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             cross-entropy.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
+        X = self._rows_to_run(X)
         name, module = self._fitted.parameters["loss"], self.module_
         check_allowed(name, X, "X")
         loss, units = LOSSES[name], 1.0
@@ -154,7 +155,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             At most 1. Rows without variance score 1 if they are met exactly, else 0.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
+        X = self._rows_to_run(X)
         weight = check_weights(sample_weight, X)
         [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
         return explained_variance(self.module_, rows)
@@ -195,7 +196,18 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         normal = standard_normal(n_samples, self.n_components_, random_state, self.n_features_in_)
         codes = self._spread(normal)
-        return in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+        return self._decoded(codes)
+
+    def _rows_to_run(self, X: ArrayLike) -> np.ndarray:
+        """Check X as a fitted network gets it; images become rows."""
+        if self._fitted.parameters["architecture"] == "convolutional":
+            X, _ = as_rows(X, "X", self._fitted.network.image_shape)
+        return check_rows(self, X, reset=False)
+
+    def _decoded(self, codes: np.ndarray) -> np.ndarray:
+        """Rows (n, F) of codes, or images, if such were fitted."""
+        rows = in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+        return rows.reshape(len(rows), *self._form)
 
     def _spread(self, normal: np.ndarray) -> np.ndarray:
         """Codes (n, C) as the training codes are distributed, of standard normal numbers."""

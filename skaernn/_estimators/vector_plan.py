@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from .._inputs.images import refuse_channels_first
 from .._losses.loss import ReconstructionLoss
 from .._rows.moments import SCALINGS, moments, units_in
 from .._rows.principal import PrincipalComponents, principal_components
@@ -95,6 +96,15 @@ class VectorPlan(Plan):
         if path == "auto":  # it starts at PCA where nothing bends codes or outputs
             bends = given["code_activation"] != "identity" or output != loss.output_activation
             path = kind.path_by_default and not bends
+        if given["image_shape"] is not None:
+            shape = tuple(int(size) for size in given["image_shape"])
+            last = (*shape[1:], shape[0])
+            refuse_channels_first(
+                shape,
+                f"image_shape={shape}",
+                f"image_shape={last}, with images made rows by "
+                "np.moveaxis(images, 1, -1).reshape(len(images), -1)",
+            )
         sizes = given["hidden_layer_sizes"]
         hidden = (int(sizes),) if isinstance(sizes, Integral) else tuple(int(n) for n in sizes)
         spec = {
@@ -136,7 +146,12 @@ class VectorPlan(Plan):
         n_components = self.n_components
         if not isinstance(n_components, Integral):
             n_components = min(n_samples, n_features)
-        return self.describe(n_features=n_features, n_components=int(n_components))
+        return self._described(n_features, int(n_components), data.form)
+
+    def _described(self, n_features: int, n_components: int, form: tuple[int, ...]):
+        # images tell their own shape
+        image = {"image_shape": form} if len(form) > 1 else {}
+        return self.describe(n_features=n_features, n_components=n_components, **image)
 
     def sizes(self, network):
         return network.n_features, *self.hidden, network.n_components
@@ -147,7 +162,7 @@ class VectorPlan(Plan):
             principal = principal_components(rows)
         if not isinstance(self.n_components, Integral):
             n_components = principal.count_for(self.n_components)
-            network = self.describe(n_features=rows.n_features, n_components=n_components)
+            network = self._described(rows.n_features, n_components, form)
         if principal is not None:
             principal = principal.first(network.n_components)
         limits = _limits(rows) if self._needs_limits else None

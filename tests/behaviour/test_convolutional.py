@@ -1,7 +1,10 @@
 """Convolutional autoencoders: what they do to images of any shape, and where they start."""
 
+import pickle
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from module_networks import SHAPE, VARIANTS, convolutional, random, started, trained
 from torch import nn
 
+from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
 from skaernn._core.noise import dropout_mask, mix
 from skaernn.networks import ACTIVATIONS
 from skaernn.networks._vectors.convolutional import check_image_shape
@@ -246,3 +250,62 @@ def test_image_shape_has_three_numbers(image_shape, expected):
 def test_image_shapes_that_fit_nothing_are_refused(image_shape, words):
     with pytest.raises(ValueError, match=words):
         check_image_shape(image_shape, 64)
+
+
+class TestImages:
+    @pytest.mark.parametrize("kind", [AutoencoderTransformer, VariationalAutoencoderTransformer])
+    @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 6, 1)])
+    def test_arrays_of_images_are_rows_and_come_back_as_images(self, kind, shape):
+        images = np.random.default_rng(0).random((20, *shape))
+        rows = images.reshape(20, -1)
+        make = partial(kind, 2, (3,), architecture="convolutional", max_iter=2, random_state=0)
+        model = make().fit(images)
+        plain = make(image_shape=shape).fit(rows)
+        codes = model.transform(images)
+        np.testing.assert_array_equal(codes, plain.transform(rows))
+        np.testing.assert_array_equal(codes, plain.transform(images))
+        np.testing.assert_array_equal(codes, model.transform(rows))
+        np.testing.assert_array_equal(codes, make().fit(list(images)).transform(images))
+        back = model.inverse_transform(codes)
+        assert back.shape == images.shape
+        np.testing.assert_array_equal(back.reshape(20, -1), plain.inverse_transform(codes))
+        assert model.sample(3, random_state=0).shape == (3, *shape)
+        for answer in ("score", "score_samples", "reconstruction_error"):
+            found, expected = getattr(model, answer)(images), getattr(plain, answer)(rows)
+            np.testing.assert_array_equal(found, expected)
+        again = pickle.loads(pickle.dumps(model)).partial_fit(images)
+        assert again.inverse_transform(codes).shape == images.shape
+        assert model.n_features_in_ == rows.shape[1]
+
+    def test_images_held_out(self):
+        images = np.random.default_rng(0).random((20, 5, 4))
+        how = {"architecture": "convolutional", "early_stopping": True, "max_iter": 2}
+        model = AutoencoderTransformer(2, (3,), **how, random_state=0)
+        assert len(model.fit(images, X_val=images[:5]).validation_scores_) == 2
+        with pytest.raises(
+            ValueError, match=r"X_val has images of .* \(5, 4\)"
+        ):
+            model.fit(images, X_val=images[:5].swapaxes(1, 2))
+
+    @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 4, 9)])
+    def test_channels_first_are_refused(self, shape):
+        images = np.zeros((4, *shape))
+        with pytest.raises(ValueError, match=r"Channels come last: np.moveaxis\(X, 1, -1\)"):
+            AutoencoderTransformer(architecture="convolutional").fit(images)
+        with pytest.raises(
+            ValueError, match="looks like \\(channels, height, width\\)"
+        ) as refused:
+            AutoencoderTransformer(architecture="convolutional", image_shape=shape).fit(
+                images.reshape(4, -1)
+            )
+        assert f"image_shape={(*shape[1:], shape[0])}" in str(refused.value)
+        model = AutoencoderTransformer(2, (2,), architecture="convolutional", max_iter=1)
+        assert model.fit(np.moveaxis(images, 1, -1)).transform(np.moveaxis(images, 1, -1)).shape
+
+    def test_other_images_than_in_fit_are_refused(self):
+        images = np.random.default_rng(0).random((20, 5, 4))
+        model = AutoencoderTransformer(2, (3,), architecture="convolutional", max_iter=1)
+        with pytest.raises(ValueError, match=r"images of shape \(4, 5\)"):
+            model.fit(images).transform(images.swapaxes(1, 2))
+        with pytest.raises(ValueError, match="dim 3"):
+            AutoencoderTransformer().fit(images)

@@ -104,5 +104,5 @@ def test_validation_rows_go_through_the_steps_of_a_pipeline(kind):
     expected = clone(model).fit(scaler.transform(X), X_val=scaler.transform(X_val))
     pipeline = Pipeline(steps, transform_input=["X_val"]).fit(X, X_val=X_val)
     assert pipeline[-1].validation_scores_ == expected.validation_scores_
-    raw = Pipeline(clone(steps)).fit(X, X_val=X_val)
+    raw = clone(Pipeline(steps)).fit(X, X_val=X_val)
     assert raw[-1].validation_scores_ != expected.validation_scores_
