@@ -362,6 +362,8 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         ValueError
             If X, what goes with it or a combination of parameters is of no use; the message says
             what to do. Nothing changes then.
+        TypeError
+            If X is of a kind that needs a conversion only you can choose: dates, say.
         MemoryError
             If the network cannot fit into memory.
         """

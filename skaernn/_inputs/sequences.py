@@ -7,7 +7,6 @@ from numbers import Integral, Number
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
-from torch.nn.utils.rnn import PackedSequence
 
 from .._core.compat import check_feature_names
 from .._core.warn import warn_user
@@ -16,9 +15,16 @@ from .arrays import (
     FLOATS,
     check_fits_network,
     check_rows,
-    holds_objects,
     to_array_like,
     too_large_refused,
+)
+from .kinds import (
+    familiar,
+    familiar_items,
+    holds_objects,
+    is_list,
+    refuse_no_array,
+    refuse_records,
 )
 
 _SCALARS = (Number, np.generic, str, bytes)
@@ -179,7 +185,9 @@ def check_sequences(
     name : str
         What messages call X.
     """
-    items = _list_of_sequences(X)
+    refuse_no_array(X, name, 2)
+    X = familiar(X, name)
+    items = _list_of_sequences(X, name)
     if form is None:
         vars(estimator).pop("feature_names_in_", None)
     if items is not None:
@@ -201,18 +209,14 @@ def check_sequences(
     return found
 
 
-def _list_of_sequences(X) -> list | None:
+def _list_of_sequences(X, name: str) -> list | None:
     """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list."""
-    if isinstance(X, PackedSequence):
-        raise TypeError(
-            "X is a PackedSequence; pass the sequences as a list, which "
-            "torch.nn.utils.rnn.unpack_sequence gives."
-        )
-    if not holds_objects(X) and not isinstance(X, (list, tuple)):
+    if not holds_objects(X) and not is_list(X):
         return None
-    items = list(X)
+    items = familiar_items(X, name)
     if all(item is None or isinstance(item, _SCALARS) for item in items):
         return None
+    refuse_records(items, name)
     shapes = {_shape(item) for item in items}
     is_matrix = len(shapes) == 1 and len(next(iter(shapes))) == 1
     return None if is_matrix else items
@@ -222,14 +226,16 @@ def _shape(item) -> tuple:
     """The shape of an array; of nested lists, as far as their first items tell."""
     if hasattr(item, "shape"):
         return tuple(item.shape)
-    if not isinstance(item, (list, tuple, range)):
+    if not is_list(item):
         return ()
     # a pair of a name and a frame, say, is no row of numbers
     return (len(item), *(max(_shape(item[0]), _shape(item[-1])) if len(item) else ()))
 
 
 def _from_list(estimator, items: list, form: Form | None, name: str) -> Sequences:
-    arrays = [_one_sequence(estimator, item, form, f"{name}[{i}]") for i, item in enumerate(items)]
+    given = [_one_array(item, f"{name}[{i}]") for i, item in enumerate(items)]
+    arrays = [_one_sequence(estimator, one, form, f"{name}[{i}]") for i, one in enumerate(given)]
+    _check_depths(items, given, name)
     _check_names(estimator, items, form, name)
     widths = [array.shape[1] for array in arrays]
     for i, width in enumerate(widths):
@@ -247,6 +253,21 @@ def _from_list(estimator, items: list, form: Form | None, name: str) -> Sequence
     return found
 
 
+def _check_depths(items: list, arrays: list, name: str) -> None:
+    """Refuse nested lists some of which are rows of numbers: a bracket is lost or too much."""
+    if len({array.ndim for array in arrays}) == 1:
+        return
+    depths = {i: arrays[i].ndim for i, item in enumerate(items) if is_list(item)}
+    for i, depth in depths.items():
+        first = next(iter(depths))
+        if depth != depths[first]:
+            raise ValueError(
+                f"{name}[{i}] is a list of depth {depth}, but {name}[{first}] one of depth "
+                f"{depths[first]}: lists of steps, (n_steps, n_channels), or rows of numbers, but "
+                "not both."
+            )
+
+
 def _check_names(estimator, items: list, form: Form | None, name: str) -> None:
     """Names of the channels, where sequences are frames: the same for all, as they were in fit."""
     names = [list(item.columns) if hasattr(item, "columns") else None for item in items]
@@ -260,8 +281,8 @@ def _check_names(estimator, items: list, form: Form | None, name: str) -> None:
         check_feature_names(estimator, items[0], reset=form is None)
 
 
-def _one_sequence(estimator, item, form: Form | None, name: str) -> np.ndarray:
-    """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
+def _one_array(item, name: str) -> np.ndarray:
+    """A sequence as an array of floats of whatever shape."""
     if type(item) is not np.ndarray or item.dtype not in FLOATS:
         item = to_array_like(item, name)
         with too_large_refused(name):
@@ -275,6 +296,11 @@ def _one_sequence(estimator, item, form: Form | None, name: str) -> np.ndarray:
                 ensure_min_features=0,
                 input_name=name,
             )
+    return item
+
+
+def _one_sequence(estimator, item: np.ndarray, form: Form | None, name: str) -> np.ndarray:
+    """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
     if item.ndim == 1 and len(item):
         item = _as_rows(item[None], _channels_of_rows(estimator, form, name), name)[0]
     if item.ndim not in (1, 2):
