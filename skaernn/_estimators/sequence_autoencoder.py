@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from .._core.compat import Interval, Self, StrOptions, available_if, fit_context
+from .._core.suggestions import knows_its_parameters
 from .._inputs.arrays import check_weights
 from .._inputs.sequences import Form
 from .._losses.reconstruction import LOSSES
@@ -258,6 +259,7 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         "dtype",
     )
 
+    @knows_its_parameters
     def __init__(
         self,
         n_components: int = 2,
