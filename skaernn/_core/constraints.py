@@ -49,6 +49,8 @@ class ImageShape(Constraint):
 class Device(Constraint):
     """The name of a torch device, or a torch device."""
 
+    options = DEVICE_TYPES  # for suggestions
+
     def is_satisfied_by(self, val):
         """Whether `val` is one, available or not."""
         if isinstance(val, torch.device):

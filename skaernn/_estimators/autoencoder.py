@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .._core.compat import Interval, StrOptions
+from .._core.suggestions import knows_its_parameters
 from .._losses.reconstruction import LOSSES
 from ..networks import ACTIVATIONS, CORRUPTIONS, PENALTIES
 from .vector_base import VectorEstimator
@@ -287,6 +288,7 @@ class AutoencoderTransformer(VectorEstimator):
     }
     _architecture = (*VectorEstimator._architecture, "code_activation", "tied_weights")
 
+    @knows_its_parameters
     def __init__(
         self,
         n_components: int | float = 2,

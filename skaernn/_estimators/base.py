@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any
@@ -10,8 +11,15 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
-from .._core.compat import CallbackSupportMixin, Interval, InvalidParameterError, StrOptions
+from .._core.compat import (
+    CallbackSupportMixin,
+    Interval,
+    InvalidParameterError,
+    Self,
+    StrOptions,
+)
 from .._core.constraints import Device
+from .._core.suggestions import did_you_mean, name_meant, value_meant
 from .._training.loop import TrainingState
 from .._training.solvers import SCHEDULES, SOLVERS
 from .fitting import TORCH_DTYPES, Fitted, TrainingInput, comparable
@@ -91,7 +99,47 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                 f"learning_rate={self.learning_rate!r} is not a number; how the rate changes from "
                 f"epoch to epoch is the parameter schedule, one of {sorted(SCHEDULES)}."
             )
-        super()._validate_params()
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            meant = self._value_meant(str(error))
+            raise InvalidParameterError(f"{error}{did_you_mean(meant)}") from None
+
+    def _value_meant(self, message: str) -> str:
+        """The choice that was probably meant by the parameter that `message` begins with."""
+        named = re.match(r"The '(\w+)' parameter of ", message)
+        if named is None:
+            return ""
+        constraints = self._parameter_constraints[named[1]]
+        known = {choice for each in constraints for choice in getattr(each, "options", ())}
+        return value_meant(getattr(self, named[1]), known, None in constraints) if known else ""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of this estimator.
+
+        Parameters
+        ----------
+        **params : dict
+            New values by name.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If a name is no parameter; the message has the nearest one.
+        """
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            known = self._get_param_names()
+            unknown = [name for name in params if name.partition("__")[0] not in known]
+            if not unknown:
+                raise
+            meant = name_meant(unknown[0].partition("__")[0], known)
+            raise ValueError(f"{error}{did_you_mean(meant and repr(meant))}") from None
 
     def _training_attributes(
         self, form: Any, objective: Any, state: TrainingState

@@ -14,6 +14,7 @@ from torch import nn
 
 from .._core.compat import Self, StrOptions, available_if, fit_context
 from .._core.interrupts import interrupts_deferred
+from .._core.suggestions import knows_its_parameters
 from .._inference.scores import accuracy_of
 from .._inference.sequences import returned
 from .._inputs.sequences import Form, Sequences
@@ -242,6 +243,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
+    @knows_its_parameters
     def __init__(
         self,
         cell: str | Callable[[int, int], nn.Module] = "lstm",

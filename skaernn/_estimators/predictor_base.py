@@ -116,6 +116,8 @@ class PredictorEstimator(SequenceEstimator):
         ValueError
             If X, y, what goes with them or a combination of parameters is of no use; the message
             says what to do. Nothing changes then.
+        TypeError
+            If X or y is of a kind that needs a conversion only you can choose: dates, say.
         MemoryError
             If the network cannot fit into memory.
         """

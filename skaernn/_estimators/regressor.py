@@ -17,6 +17,7 @@ from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
+from .._core.suggestions import knows_its_parameters
 from .._inference.forecast import check_feeds_back, forecast
 from .._inference.scores import r2_of
 from .._inference.sequences import returned
@@ -255,6 +256,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     }
     _architecture = (*PredictorEstimator._architecture, "output_activation", "loss")
 
+    @knows_its_parameters
     def __init__(
         self,
         cell: str | Callable[[int, int], nn.Module] = "lstm",

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from .._core.compat import Interval, Self, StrOptions, available_if, fit_context
+from .._core.suggestions import knows_its_parameters
 from .._inputs.arrays import check_weights
 from .._inputs.overlaps import series_of
 from .._inputs.sequences import Form
@@ -261,6 +262,7 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         "dtype",
     )
 
+    @knows_its_parameters
     def __init__(
         self,
         n_components: int = 2,
@@ -367,6 +369,8 @@ class SequenceAutoencoderTransformer(SequenceCodes, SequenceEstimator):
         ValueError
             If X, what goes with it or a combination of parameters is of no use; the message says
             what to do. Nothing changes then.
+        TypeError
+            If X is of a kind that needs a conversion only you can choose: dates, say.
         MemoryError
             If the network cannot fit into memory.
         """

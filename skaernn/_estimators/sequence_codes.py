@@ -16,8 +16,9 @@ from .._inference.chunks import in_chunks
 from .._inference.scores import explained_share
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_codes, check_weights, to_tensor
+from .._inputs.lengths import check_lengths
 from .._inputs.memory import check_fits_memory
-from .._inputs.sequences import Sequences, check_lengths
+from .._inputs.sequences import Sequences
 from .._losses.loss import in_units
 from .._losses.reconstruction import LOSSES
 from .._losses.targets import check_allowed

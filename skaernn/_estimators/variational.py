@@ -15,6 +15,7 @@ from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
+from .._core.suggestions import knows_its_parameters
 from .._inference.bounds import DRAW_NUMBERS, log_bounds, noise_table, noise_variance
 from .._inference.chunks import in_chunks
 from .._inputs.memory import check_fits_memory
@@ -272,6 +273,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
         "kl_weight": [Interval(Real, 0, None, closed="left")],
     }
 
+    @knows_its_parameters
     def __init__(
         self,
         n_components: int | float = 2,

@@ -84,9 +84,10 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows to encode and to reconstruct. With ``architecture="convolutional"`` also
-            images of shape (n_samples, height, width) or (n_samples, height, width, channels);
-            they come back in that shape.
+            The rows to encode and to reconstruct. Tables of pandas, polars and pyarrow keep the
+            names of their columns. With ``architecture="convolutional"`` also images of shape
+            (n_samples, height, width) or (n_samples, height, width, channels), which come back in
+            that shape.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), scalar or None
@@ -108,6 +109,8 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
         ValueError
             If X, the weights or a combination of parameters is of no use; the message says what
             to do. Nothing changes then.
+        TypeError
+            If X is of a kind that needs a conversion only you can choose: dates, say.
         MemoryError
             If the network cannot fit into memory.
         """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sized
 from contextlib import contextmanager
 from numbers import Number
 
@@ -14,27 +13,23 @@ from sklearn.utils import check_array
 
 from .._core.compat import check_feature_names, check_n_features, check_sample_weight
 from .._core.interrupts import interrupts_deferred
+from .kinds import (
+    all_plain,
+    check_cells,
+    check_dtype,
+    familiar,
+    holds_objects,
+    is_list,
+    is_table,
+    refuse_bytes,
+    refuse_mask,
+    refuse_no_array,
+    refuse_records,
+    refuse_scalars,
+    refuse_unread,
+)
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
-
-_REFUSED_DTYPES = (  # how their names begin, the error, what to do; the first that fits counts
-    (
-        ("datetime", "timedelta", "timestamp", "duration", "date", "time", "period"),
-        TypeError,
-        "convert dates and durations to numbers first",
-    ),
-    (
-        ("void", "record", "struct", "list", "large_list", "fixed_size_list", "array", "map"),
-        ValueError,
-        "structured and nested data need a column for each value",
-    ),
-    (
-        ("str", "bytes", "utf8", "binary", "large_", "categor", "enum", "dictionary"),
-        ValueError,
-        "convert bytes/strings and categories to numbers explicitly",
-    ),
-    (("sparse",), TypeError, "make it dense first, with .sparse.to_dense()"),
-)
 
 
 def check_rows(
@@ -193,40 +188,21 @@ def check_fits_network(numbers: Callable[[], np.ndarray], estimator, name: str) 
         check_fits_dtype(numbers(), dtype, name)
 
 
-def holds_objects(X) -> bool:
-    """Whether X is one row of Python objects: arrays, perhaps."""
-    return getattr(X, "ndim", 0) == 1 and str(getattr(X, "dtype", "")) == "object"
-
-
-def refuse_no_array(X, name: str, n_dims: int) -> None:
-    """Refuse what holds no data, or other things than numbers."""
-    if hasattr(type(X), "collect"):
-        raise TypeError(
-            f"{name} is a {type(X).__name__}, which holds no data yet; collect() first."
-        )
-    if _is_container(X) or _is_no_array(X):
-        raise (TypeError if _is_container(X) else ValueError)(
-            f"Expected {n_dims}D array, got {type(X).__name__} instead: pass {name} itself as a "
-            "NumPy array, a DataFrame or a tensor."
-        )
-
-
 def to_array_like(X, name: str = "X", n_dims: int = 2):
     """Refuse or convert what scikit-learn's own validation would misread."""
     if isinstance(X, torch.Tensor):
         return _from_torch(X, name)
     refuse_no_array(X, name, n_dims)
-    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+    X = familiar(X, name)
+    if is_table(X):
         _check_frame(X, name)
         return X
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
-        X = list(X)
-    if isinstance(X, (list, tuple)):
+    if is_list(X) or holds_objects(X):
         X = _from_list(X, name)
     if not hasattr(X, "dtype"):
         X = np.asarray(X)
     refuse_mask(X, name)
-    _check_dtype(X.dtype, name)
+    check_dtype(X.dtype, name)
     if X.dtype == object:
         check_cells(np.asarray(X, dtype=object).flat, name)
     return X
@@ -250,23 +226,9 @@ def _from_torch(X: torch.Tensor, name: str) -> np.ndarray:
     return (X.double() if is_short else X).numpy()
 
 
-def _is_container(X) -> bool:
-    data = sys.modules.get("torch.utils.data")
-    wrappers = () if data is None else (data.Dataset, data.DataLoader)
-    return isinstance(X, wrappers) or (isinstance(X, dict) and not hasattr(X, "toarray"))
-
-
-def _is_no_array(X) -> bool:
-    if isinstance(X, (str, bytes, bytearray)):
-        return True
-    kinds = ("__array__", "__array_interface__", "toarray", "dtype")
-    return not isinstance(X, Sequence) and not any(hasattr(X, kind) for kind in kinds)
-
-
 def _from_list(X, name: str) -> np.ndarray:
     rows = [_from_torch(row, name) if isinstance(row, torch.Tensor) else row for row in X]
-    for row in rows:
-        refuse_mask(row, name)
+    rows = _checked_rows(rows, name)
     try:
         return np.asarray(rows)
     except ValueError as error:
@@ -280,37 +242,25 @@ def _from_list(X, name: str) -> np.ndarray:
         ) from error
 
 
-def refuse_mask(X, name: str) -> None:
-    if isinstance(X, np.ma.MaskedArray):
-        raise ValueError(
-            f"Masked arrays are not supported, because the mask of {name} would be lost: fill or "
-            "impute the masked values first."
-        )
-
-
-def _check_dtype(dtype, where: str) -> None:
-    """Refuse dtypes that would be converted without a word."""
-    text = str(getattr(dtype, "name", dtype)).lower()
-    for beginnings, error, advice in _REFUSED_DTYPES:
-        if text.startswith(beginnings):
-            raise error(f"{where} has dtype {dtype}; {advice}.")
-
-
-def check_cells(values, where: str) -> None:
-    """Refuse Python objects that would be converted without a word, or in NumPy's words."""
-    for value in values:
-        if isinstance(value, (str, bytes, bytearray)):
+def _checked_rows(rows: list, name: str) -> list:
+    """Rows that NumPy reads as they are meant; most need no look of their own."""
+    refuse_scalars(rows, name)
+    if all_plain(rows):
+        return rows
+    refuse_records(rows, name)
+    for i, row in enumerate(rows):
+        refuse_unread(row, f"{name}[{i}]")
+        refuse_mask(row, name)
+        refuse_bytes(row, name)
+        if is_table(row):
             raise ValueError(
-                f"{where} contains bytes/strings; convert them to numbers explicitly."
+                f"{name}[{i}] is a table where a row of numbers should be: pass one table, which "
+                f"pandas.concat({name}) or polars.concat({name}) makes of several."
             )
-        if isinstance(value, (complex, np.complexfloating)):
-            raise ValueError(f"Complex data not supported: {where} contains {value}.")
-        if isinstance(value, (list, tuple, np.ndarray)):
-            raise ValueError(
-                f"{where} contains a {type(value).__name__} where a number should be."
-            )
-        if type(value).__name__ == "NAType":  # of pandas, which need not be there
-            raise ValueError(f"Input {where} contains NaN: a missing value, NA.")
+        if not isinstance(getattr(row, "dtype", None), (np.dtype, type(None))):
+            check_dtype(row.dtype, f"{name}[{i}]")
+        rows[i] = familiar(row, f"{name}[{i}]")
+    return rows
 
 
 def _check_frame(X, name: str) -> None:
@@ -323,6 +273,8 @@ def _check_frame(X, name: str) -> None:
         raise ValueError(f"{name} has duplicate column names: {', '.join(repeated)}.")
     for column, dtype in zip(columns, list(X.dtypes), strict=True):
         where = f"Column {column!r} of {name}"
-        _check_dtype(dtype, where)
+        check_dtype(dtype, where)
         if str(dtype).lower() == "object":
-            check_cells(X[column], where)
+            cells = f"np.column_stack(row) for row in {name}.to_numpy()"
+            advice = f"; of a table of sequences, pass the sequences: [{cells}]"
+            check_cells(X[column], where, nested=advice)

@@ -23,7 +23,7 @@ def refuse_channels_first(shape: Sequence[int], said: str, instead: str) -> None
     if len(shape) != 3:
         return
     first, second, last = shape
-    if first in (1, 3) and last > first and last >= second:
+    if first in (1, 3) and second > 1 and last > first and last >= second:
         raise ValueError(
             f"{said} reads as {first} x {second} pixels of {last} channels, and looks like "
             f"(channels, height, width). Channels come last: {instead}."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral, Number
+from numbers import Number
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
-from torch.nn.utils.rnn import PackedSequence
 
 from .._core.compat import check_feature_names
 from .._core.warn import warn_user
@@ -16,10 +15,18 @@ from .arrays import (
     FLOATS,
     check_fits_network,
     check_rows,
-    holds_objects,
     to_array_like,
     too_large_refused,
 )
+from .kinds import (
+    familiar,
+    familiar_items,
+    holds_objects,
+    is_list,
+    refuse_no_array,
+    refuse_records,
+)
+from .lengths import check_lengths, lengths_by_nan
 
 _SCALARS = (Number, np.generic, str, bytes)
 
@@ -183,7 +190,9 @@ def check_sequences(
         What messages call X.
     """
     _refuse_steps_as_rows(X, name)
-    items = _list_of_sequences(X)
+    refuse_no_array(X, name, 2)
+    X = familiar(X, name)
+    items = _list_of_sequences(X, name)
     if form is None:
         vars(estimator).pop("feature_names_in_", None)
     if items is not None:
@@ -221,18 +230,14 @@ def _refuse_steps_as_rows(X, name: str) -> None:
         )
 
 
-def _list_of_sequences(X) -> list | None:
+def _list_of_sequences(X, name: str) -> list | None:
     """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list."""
-    if isinstance(X, PackedSequence):
-        raise TypeError(
-            "X is a PackedSequence; pass the sequences as a list, which "
-            "torch.nn.utils.rnn.unpack_sequence gives."
-        )
-    if not holds_objects(X) and not isinstance(X, (list, tuple)):
+    if not holds_objects(X) and not is_list(X):
         return None
-    items = list(X)
+    items = familiar_items(X, name)
     if all(item is None or isinstance(item, _SCALARS) for item in items):
         return None
+    refuse_records(items, name)
     shapes = {_shape(item) for item in items}
     is_matrix = len(shapes) == 1 and len(next(iter(shapes))) == 1
     return None if is_matrix else items
@@ -242,14 +247,16 @@ def _shape(item) -> tuple:
     """The shape of an array; of nested lists, as far as their first items tell."""
     if hasattr(item, "shape"):
         return tuple(item.shape)
-    if not isinstance(item, (list, tuple, range)):
+    if not is_list(item):
         return ()
     # a pair of a name and a frame, say, is no row of numbers
     return (len(item), *(max(_shape(item[0]), _shape(item[-1])) if len(item) else ()))
 
 
 def _from_list(estimator, items: list, form: Form | None, name: str) -> Sequences:
-    arrays = [_one_sequence(estimator, item, form, f"{name}[{i}]") for i, item in enumerate(items)]
+    given = [_one_array(item, f"{name}[{i}]") for i, item in enumerate(items)]
+    arrays = [_one_sequence(estimator, one, form, f"{name}[{i}]") for i, one in enumerate(given)]
+    _check_depths(items, given, name)
     _check_names(estimator, items, form, name)
     widths = [array.shape[1] for array in arrays]
     heights = {len(array) for array in arrays}
@@ -272,6 +279,21 @@ def _from_list(estimator, items: list, form: Form | None, name: str) -> Sequence
     return found
 
 
+def _check_depths(items: list, arrays: list, name: str) -> None:
+    """Refuse nested lists some of which are rows of numbers: a bracket is lost or too much."""
+    if len({array.ndim for array in arrays}) == 1:
+        return
+    depths = {i: arrays[i].ndim for i, item in enumerate(items) if is_list(item)}
+    for i, depth in depths.items():
+        first = next(iter(depths))
+        if depth != depths[first]:
+            raise ValueError(
+                f"{name}[{i}] is a list of depth {depth}, but {name}[{first}] one of depth "
+                f"{depths[first]}: lists of steps, (n_steps, n_channels), or rows of numbers, but "
+                "not both."
+            )
+
+
 def _check_names(estimator, items: list, form: Form | None, name: str) -> None:
     """Names of the channels, where sequences are frames: the same for all, as they were in fit."""
     names = [list(item.columns) if hasattr(item, "columns") else None for item in items]
@@ -285,8 +307,8 @@ def _check_names(estimator, items: list, form: Form | None, name: str) -> None:
         check_feature_names(estimator, items[0], reset=form is None)
 
 
-def _one_sequence(estimator, item, form: Form | None, name: str) -> np.ndarray:
-    """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
+def _one_array(item, name: str) -> np.ndarray:
+    """A sequence as an array of floats of whatever shape."""
     if type(item) is not np.ndarray or item.dtype not in FLOATS:
         item = to_array_like(item, name)
         with too_large_refused(name):
@@ -300,6 +322,11 @@ def _one_sequence(estimator, item, form: Form | None, name: str) -> np.ndarray:
                 ensure_min_features=0,
                 input_name=name,
             )
+    return item
+
+
+def _one_sequence(estimator, item: np.ndarray, form: Form | None, name: str) -> np.ndarray:
+    """An array (T, C); a row of numbers is read as a row of a 2-D X is."""
     if item.ndim == 1 and len(item):
         item = _as_rows(item[None], _channels_of_rows(estimator, form, name), name)[0]
     if item.ndim not in (1, 2):
@@ -348,7 +375,7 @@ def _from_rows(estimator, X, lengths, form: Form | None, name: str) -> Sequences
 
     def refuse_gaps(rows: np.ndarray) -> None:
         by_steps = rows.shape[1] % n_channels == 0
-        if by_steps and _lengths_by_nan(rows.reshape(len(rows), -1, n_channels), name) is not None:
+        if by_steps and lengths_by_nan(rows.reshape(len(rows), -1, n_channels), name) is not None:
             return  # to be looked at where there are steps
         with too_large_refused(name):
             assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name=name)
@@ -368,7 +395,7 @@ def _from_rows(estimator, X, lengths, form: Form | None, name: str) -> Sequences
             f"(n_steps, n_channels), pass {name}[None]."
         )
     if lengths is None:
-        lengths = _lengths_by_nan(X, name)
+        lengths = lengths_by_nan(X, name)
     found = replace(_as_steps(X, check_lengths(lengths, *X.shape[:2], name)), on_rows=True)
     _check_finite(found.valid(), found, name)
     if not reset:
@@ -387,7 +414,7 @@ def _from_array(X, lengths, name: str) -> Sequences:
     with too_large_refused(name):
         X = check_array(X, dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name)
     if lengths is None:
-        lengths = _lengths_by_nan(X, name)
+        lengths = lengths_by_nan(X, name)
     lengths = check_lengths(lengths, *X.shape[:2], name)
     found = _as_steps(X, lengths)
     _check_finite(found.valid(), found, name)
@@ -413,49 +440,6 @@ def _as_steps(X: np.ndarray, lengths: np.ndarray) -> Sequences:
 def as_series(X: np.ndarray) -> Sequences:
     """Rows (n, F) as univariate series."""
     return _as_steps(X[:, :, None], np.full(len(X), X.shape[1]))
-
-
-def _lengths_by_nan(X: np.ndarray, name: str) -> np.ndarray | None:
-    """Lengths of the rows of X whose last steps are NaN in all channels; None if none are."""
-    short = np.flatnonzero(np.isnan(X[:, -1]).all(axis=1))
-    if not len(short):
-        return None
-    lengths = np.full(len(X), X.shape[1])
-    there = ~np.isnan(X[short]).all(axis=2)
-    lengths[short] = np.where(there.any(axis=1), X.shape[1] - there[:, ::-1].argmax(axis=1), 0)
-    if not lengths.all():
-        first = int(np.argmin(lengths))
-        raise ValueError(
-            f"Input {name} contains NaN in all steps of sequence {first}: NaN in every channel "
-            "marks steps that are not there, and a sequence needs one at least."
-        )
-    return lengths
-
-
-def check_lengths(lengths, n_samples: int, n_steps: int | None, name: str) -> np.ndarray:
-    """Lengths as whole numbers within the array, if there is one; the first bad one is named."""
-    if lengths is None:
-        return np.full(n_samples, n_steps)
-    if hasattr(lengths, "toarray"):
-        raise TypeError("lengths is sparse; pass it dense, with .toarray().")
-    values = to_array_like(lengths, "lengths", n_dims=1)
-    values = np.asarray(values)
-    if values.shape != (n_samples,):
-        raise ValueError(
-            f"lengths has shape {values.shape}; expected ({n_samples},), one number for each "
-            f"sequence of {name}."
-        )
-    whole = values.dtype.kind in "iu"
-    most = np.iinfo(np.int64).max if n_steps is None else n_steps
-    if whole and values.min() >= 1 and values.max() <= most:
-        return values.astype(np.int64)
-    for i, value in enumerate(values.tolist()):
-        if isinstance(value, bool) or not (whole or isinstance(value, Integral)):
-            raise ValueError(f"lengths[{i}] is {value!r}; lengths must be whole numbers of steps.")
-        if not 1 <= value <= most:
-            which = "1 or more" if n_steps is None else f"1 to {n_steps}, the steps of {name}"
-            raise ValueError(f"lengths[{i}] is {value}; expected {which}.")
-    return values.astype(np.int64)
 
 
 def _check_finite(values: np.ndarray, found: Sequences, name: str) -> None:

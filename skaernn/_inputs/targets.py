@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,18 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from .._core.interrupts import interrupts_deferred
 from .._rows.content import Content, MatrixContent, RaggedContent
-from .arrays import (
+from .arrays import to_array_like, too_large_refused
+from .kinds import (
     check_cells,
+    familiar,
     holds_objects,
+    is_list,
+    is_table,
+    refuse_bytes,
     refuse_mask,
+    refuse_nested,
     refuse_no_array,
-    to_array_like,
-    too_large_refused,
+    refuse_scalars,
 )
 from .sequences import Sequences
 
@@ -71,7 +77,10 @@ def check_labels(estimator, y, sequences: Sequences, *, per_step: bool, name="y"
     labels = values[:, 0] if flat or per_step else values
     _check_uniform(labels.ravel(), name)
     with interrupts_deferred(), np.errstate(over="ignore", invalid="ignore"):
-        check_classification_targets(labels)
+        try:
+            check_classification_targets(labels)
+        except TypeError as error:  # from sorting them
+            raise ValueError(_not_uniform(labels.ravel(), name)) from error
     return column_or_1d(labels, warn=True)
 
 
@@ -107,7 +116,15 @@ def _check_uniform(labels, name: str) -> None:
             raise ValueError(f"{name} contains a {type(label).__name__} where a class should be.")
     kinds = {"text" if isinstance(label, (str, bytes)) else "number" for label in labels}
     if len(kinds) > 1 or any(_is_missing(label) for label in labels):
-        raise ValueError(f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}.")
+        raise ValueError(_not_uniform(labels, name))
+
+
+def _not_uniform(labels, name: str) -> str:
+    found = list(dict.fromkeys(type(label).__name__ for label in labels))
+    return (
+        f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}, in which there "
+        f"are {' and '.join(found)}; convert them with str, or leave missing ones out."
+    )
 
 
 def _is_missing(label) -> bool:
@@ -198,9 +215,14 @@ def _plain(y, name: str) -> np.ndarray:
         return to_array_like(y, name)
     refuse_no_array(y, name, 1)
     refuse_mask(y, name)
-    if isinstance(y, (list, tuple)):
+    refuse_nested(y, name)
+    y = y if is_table(y) else familiar(y, name)
+    if is_list(y):
+        refuse_scalars(y, name)
         for part in y:
             refuse_mask(part, name)
+            if isinstance(part, (bytearray, memoryview)):  # bytes are no numbers here anyway
+                refuse_bytes(part, name)
     try:
         y = np.asarray(y)
     except ValueError as error:
@@ -220,9 +242,9 @@ def _numeric(y, name: str) -> np.ndarray:
         raise ValueError(f"Complex data not supported: {name} has dtype {y.dtype}.")
     if kind not in "biufO" or (kind == "O" and _holds_text(y)):
         raise ValueError(f"{name} must be numeric, got dtype {y.dtype}.")
-    if kind == "O":
-        check_cells(y.flat, name)
     try:
+        if kind == "O":
+            check_cells(y.flat, name)
         with too_large_refused(name):
             y = check_array(
                 y,
@@ -242,20 +264,40 @@ def _numeric(y, name: str) -> np.ndarray:
 
 def _label(y, name: str) -> np.ndarray:
     """Anything that can name a class."""
-    y = _plain(y, name)
+    given, y = y, _plain(y, name)
     if y.dtype.kind in "cV":
         raise ValueError(f"{name} has dtype {y.dtype}, which names no classes.")
-    of_bytes = y.dtype == object and any(isinstance(label, bytes) for label in y.flat)
+    if y.dtype.kind == "T":  # text of variable width, which scikit-learn does not know
+        y = y.astype(object)
+    labels: Iterable = y.flat if y.dtype == object else ()
+    if y.dtype.kind in "US" and is_list(given):  # NumPy makes text of what is among text
+        labels = list(_leaves(given))
+    of_bytes = any(isinstance(label, bytes) for label in labels)
     if y.dtype.kind == "S" or of_bytes:
         raise TypeError(
             f"{name} of labels represented as bytes is not supported; convert them to text or "
             "integers."
         )
+    if y.dtype.kind == "U":
+        _check_uniform(labels, name)
+    if y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError(f"Input {name} contains NaN: a missing date, NaT.")
     if y.dtype.kind == "f":
         with too_large_refused(name):
             y = y.astype(np.float64) if y.itemsize > 8 else y
             assert_all_finite(y, input_name=name)
     return y
+
+
+def _leaves(y) -> Iterator:
+    """What lists of lists hold."""
+    if is_list(y):
+        for part in y:
+            yield from _leaves(part)
+    elif hasattr(y, "__array__"):
+        yield from np.asarray(y).ravel().tolist()
+    else:
+        yield y
 
 
 def _holds_text(y: np.ndarray) -> bool:

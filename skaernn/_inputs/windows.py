@@ -13,6 +13,7 @@ from sklearn.utils import check_array
 
 from .._core.compat import InvalidParameterError
 from .arrays import FLOATS, to_array_like, too_large_refused
+from .kinds import familiar_items, holds_objects, is_list, refuse_no_array, refuse_records
 
 
 def sliding_windows(
@@ -121,6 +122,9 @@ def _check_count(name: str, value: object) -> int:
 
 def _check_series(series: Any) -> dict[str, np.ndarray]:
     """The series, as copies of shape (T, C) of our own, by what messages call them."""
+    refuse_no_array(series, "series", 1)
+    if is_list(series) or holds_objects(series):
+        series = familiar_items(series, "series")
     if not _is_several(series):
         return {"series": _check_one(series, "series")}
     parts = {f"series[{i}]": _check_one(one, f"series[{i}]") for i, one in enumerate(series)}
@@ -143,12 +147,12 @@ def _check_series(series: Any) -> dict[str, np.ndarray]:
 
 def _is_several(series: Any) -> bool:
     """Whether this is a list of arrays, rather than one series written as a list."""
-    is_object = isinstance(series, np.ndarray) and series.dtype == object and series.ndim == 1
-    if not (is_object or isinstance(series, (list, tuple))):
+    if not isinstance(series, list) or set(map(type, series)) <= {int, float}:
         return False
+    refuse_records(series, "series")
     if any(len(getattr(one, "shape", ())) > 0 for one in series):
         return True
-    if len({len(one) for one in series if isinstance(one, (list, tuple))}) > 1:
+    if len({len(one) for one in series if is_list(one)}) > 1:
         raise ValueError(
             "series is a list of lists of unequal lengths; pass several series as a list of "
             "arrays, with np.asarray of each."

@@ -282,9 +282,7 @@ class TestImages:
         how = {"architecture": "convolutional", "early_stopping": True, "max_iter": 2}
         model = AutoencoderTransformer(2, (3,), **how, random_state=0)
         assert len(model.fit(images, X_val=images[:5]).validation_scores_) == 2
-        with pytest.raises(
-            ValueError, match=r"X_val has images of .* \(5, 4\)"
-        ):
+        with pytest.raises(ValueError, match=r"X_val has images of .* \(5, 4\)"):
             model.fit(images, X_val=images[:5].swapaxes(1, 2))
 
     @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 4, 9)])

@@ -234,7 +234,7 @@ BAD_SERIES = {
         TypeError,
         f"'day' of series .*{DATES}",
     ),
-    "date objects": ([date(2000, 1, 1)] * 5, TypeError, "float"),
+    "date objects": ([date(2000, 1, 1)] * 5, TypeError, "contains a datetime.date; convert"),
     # no array
     "str": ("abcd", ValueError, "Expected 1D array, got str"),
     "dict": ({"a": LINE}, TypeError, "got dict"),
