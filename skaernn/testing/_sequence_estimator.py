@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any, Literal
-from unittest import SkipTest
 
 import numpy as np
 from numpy.typing import DTypeLike
-from sklearn.exceptions import ConvergenceWarning, EstimatorCheckFailedWarning
 
+from ._report import check_arguments, run_checks
 from ._sequence_checks import CHECKS
 from ._sequence_probe import Probe
 
@@ -121,45 +118,6 @@ def check_sequence_estimator(
     >>> [r["check_name"] for r in results if r["status"] == "not applicable"]
     ['check_target_padding_in_fit', 'check_state_refused_in_both_directions']
     """
-    if isinstance(estimator, type):
-        raise TypeError(f"Pass an instance of {estimator.__name__}, not the class.")
-    if on_fail not in ("raise", "warn", None):
-        raise ValueError(f"on_fail must be 'raise', 'warn' or None, got {on_fail!r}.")
+    check_arguments(estimator, on_fail)
     probe = Probe(estimator, exact=exact, rtol=rtol, atol=atol, dtype=dtype)
-    results = []
-    for check in CHECKS:
-        results.append(_result(check, probe, estimator, on_fail))
-    return results
-
-
-def _result(
-    check: Callable[[Probe], None],
-    probe: Probe,
-    estimator: Any,
-    on_fail: Literal["raise", "warn"] | None,
-) -> dict[str, Any]:
-    """What came out of one check."""
-    result: dict[str, Any] = {"check_name": check.__name__, "status": "passed", "exception": None}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # of a few steps of training
-            check(probe)
-    except SkipTest as reason:
-        result |= {"status": "not applicable", "exception": reason}
-    except Exception as error:
-        if on_fail == "raise":
-            raise
-        result |= {"status": "failed", "exception": error}
-        if on_fail == "warn":
-            _warn(estimator, result)
-    return result
-
-
-def _warn(estimator: Any, result: dict[str, Any]) -> None:
-    """What `check_estimator` says of a check that fails."""
-    warnings.warn(
-        EstimatorCheckFailedWarning(
-            estimator=estimator, expected_to_fail=False, expected_to_fail_reason=None, **result
-        ),
-        stacklevel=4,  # above this: _result, check_sequence_estimator, its caller
-    )
+    return run_checks(CHECKS, probe, estimator, on_fail)

@@ -181,3 +181,8 @@ def test_readme_shows_the_table_of_the_record(record):
     command = [sys.executable, "benchmarks/table.py", "--summary", path]
     table = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert table.strip() in (ROOT / "README.md").read_text()
+
+
+def test_readme_has_the_table_of_contracts():
+    table = (ROOT / "benchmarks/results/contracts.md").read_text().split("\n\n")[0]
+    assert table in (ROOT / "README.md").read_text()
