@@ -333,7 +333,7 @@ def _train(
             start_loss=None if state.resumed else objective.start_loss,
         )
         vars(estimator).update(attributes(state))
-        if incremental and state.reason != "diverged" and _all_finite(state.slots):
+        if incremental and state.reason not in ("diverged", "worse") and _all_finite(state.slots):
             estimator._fitted = replace(estimator._fitted, slots=state.slots)
 
     told = {"X": data.X, "y": data.y, "metadata": data.metadata}
