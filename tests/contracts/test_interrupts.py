@@ -160,3 +160,21 @@ def test_a_handler_set_meanwhile_stays():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "regressor"])
+def test_callbacks_are_put_away_wherever_an_interrupt_falls(name):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has no callbacks")
+    y = Y if name == "regressor" else (Y > 0).astype(int)
+
+    def make():
+        return clone(CASES[name][0]).set_callbacks(callback.ProgressBar())
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*rich.*")
+        n_events = Interrupted(lambda: make().fit(X, y)).events
+        for at in range(1, n_events, 5 * EVERY):
+            model = make()
+            Interrupted(lambda model=model: model.fit(X, y), at)
+            private = {attribute for attribute in vars(model) if attribute.startswith("_")}
+            assert private <= {"_skl_callbacks", "_fitted", "_form"}
