@@ -7,10 +7,14 @@ the first two only leave a note, which `check_interrupts` acts upon, or else the
 
 from __future__ import annotations
 
-import signal
 import threading
 from types import FrameType
 from typing import Any
+
+try:  # those of `signal` turn every number into an enumeration, which takes longer than the rest
+    from _signal import SIGINT, getsignal, signal
+except ImportError:
+    from signal import SIGINT, getsignal, signal
 
 _PATIENCE = 2  # interrupts that wait; one more, and something hangs
 
@@ -24,10 +28,10 @@ class _Deferral:
         self._before: Any = None
 
     def begin(self) -> None:
-        before = signal.getsignal(signal.SIGINT)
+        before = getsignal(SIGINT)
         if callable(before):
             self._before, self.noted = before, 0
-            signal.signal(signal.SIGINT, self.note)
+            signal(SIGINT, self.note)
             self.depth = 1
 
     def note(self, number: int, frame: FrameType | None) -> None:
@@ -38,12 +42,12 @@ class _Deferral:
     def act(self, frame: FrameType | None = None) -> None:
         """Do what the signal would have done, most often raise KeyboardInterrupt."""
         self.noted = 0
-        self._before(signal.SIGINT, frame)
+        self._before(SIGINT, frame)
 
     def end(self) -> None:
         self.depth = 0
-        if signal.getsignal(signal.SIGINT) == self.note:  # nobody else has set one
-            signal.signal(signal.SIGINT, self._before)  # which looks for signals first
+        if getsignal(SIGINT) == self.note:  # nobody else has set one
+            signal(SIGINT, self._before)  # which looks for signals first
         if self.noted:
             self.act()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .._core.compat import (
     CallbackSupportMixin,
@@ -92,6 +93,11 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")
+
+    def _check_is_fitted(self) -> None:
+        """Refuse to answer before `fit`; scikit-learn's own asks for all tags at every call."""
+        if "module_" not in vars(self):
+            check_is_fitted(self)
 
     def _validate_params(self) -> None:
         if isinstance(self.learning_rate, str):

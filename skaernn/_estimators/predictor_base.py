@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.compat import Self, StrOptions, available_if, fit_context
 from .._core.device import numpy_dtype, precise
@@ -287,7 +286,7 @@ class PredictorEstimator(SequenceEstimator):
         return_state: bool = False,
     ) -> tuple[Sequences, np.ndarray, np.ndarray]:
         """Sequences of X, the network's answers (n, O) or (V, O), and the states it ends in."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         stateless = self._fitted.network.stateless
         if return_state and stateless:
             raise ValueError(f"{type(self).__name__} has no state to give with {stateless}.")

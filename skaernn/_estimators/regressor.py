@@ -12,7 +12,6 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._core.compat import Interval, StrOptions
@@ -454,7 +453,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         state : ndarray of shape (n_samples, state_size_)
             If `return_state`.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         self._check_has_deviations(return_std)
         sequences, output, ended = self._run_on(X, lengths, initial_state, return_state)
         k = self.n_outputs_
@@ -550,7 +549,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         n_steps = check_count(n_steps, "n_steps")
         if horizon is not None:
             horizon = check_count(horizon, "horizon")
-        check_is_fitted(self)
+        self._check_is_fitted()
         self._check_has_deviations(return_std)
         sequences, output, ended = self._run_on(X, lengths, initial_state)
         check_feeds_back(self.n_outputs_, sequences.n_channels, self._form.follows, horizon)

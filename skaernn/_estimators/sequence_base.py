@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.compat import Interval, StrOptions
 from .._core.warn import warn_user
@@ -88,7 +87,7 @@ class SequenceEstimator(NeuralEstimator):
 
     def _sequences_to_run(self, X: ArrayLike, lengths: ArrayLike | None) -> Sequences:
         """Check X and lengths as a fitted network gets them."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         sequences = check_sequences(self, X, lengths, form=self._form)
         if lengths is None and self._form.with_lengths and _looks_padded(sequences):
             warn_user(

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import numpy_dtype, precise
 from .._inference.chunks import in_chunks
@@ -102,7 +101,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         MemoryError
             If memory cannot hold as many steps as `lengths` asks for; before any is made.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         codes = check_codes(self, X)
         lengths = self._lengths_of_codes(lengths, len(codes))
         return self._in_form(self._decoded(codes, lengths), lengths)
@@ -233,7 +232,7 @@ class SequenceCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         MemoryError
             If memory cannot hold that many sequences; before any is drawn.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         n_steps = self.n_steps_ if lengths is None else None
         size = self.n_outputs_ * (n_steps or 1)
         normal = standard_normal(n_samples, self.n_components_, random_state, size)

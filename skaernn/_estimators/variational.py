@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._core.compat import Interval, StrOptions
@@ -405,7 +404,7 @@ class VariationalAutoencoderTransformer(VectorEstimator):
         >>> bool(vae.score_samples(X + 3).max() < vae.score_samples(X).min())
         True
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         n_draws = n_importance_samples
         if n_draws is not None:
             n_draws = check_count(n_draws, "n_importance_samples")

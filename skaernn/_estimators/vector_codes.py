@@ -9,10 +9,10 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import precise
 from .._inference.chunks import in_chunks
+from .._inference.rows import decoded, encoded
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
 from .._inputs.images import as_rows
@@ -52,9 +52,9 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Z : ndarray of shape (n_samples, n_components_)
             In X's dtype. A row's code does not depend on the rows beside it.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         X = self._rows_to_run(X)
-        return in_chunks(self.module_.encode, X, self.n_components_, self.device_)
+        return encoded(self.module_, X, self.n_components_, self.device_)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Rows that codes stand for.
@@ -69,7 +69,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         X_original : ndarray of shape (n_samples, n_features_in_)
             In the units of the X that was fitted, and, if that was images, in their shape.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         codes = check_codes(self, X)
         return self._decoded(codes)
 
@@ -92,7 +92,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             for squared error and Huber's, whose threshold is one scaled unit; in nats for the
             cross-entropy.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         X = self._rows_to_run(X)
         name, module = self._fitted.parameters["loss"], self.module_
         check_allowed(name, X, "X")
@@ -154,7 +154,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         score : float
             At most 1. Rows without variance score 1 if they are met exactly, else 0.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         X = self._rows_to_run(X)
         weight = check_weights(sample_weight, X)
         [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
@@ -193,7 +193,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         >>> autoencoder.sample(3, random_state=0).shape
         (3, 4)
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         normal = standard_normal(n_samples, self.n_components_, random_state, self.n_features_in_)
         codes = self._spread(normal)
         return self._decoded(codes)
@@ -206,7 +206,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
         """Rows (n, F) of codes, or images, if such were fitted."""
-        rows = in_chunks(self.module_.decode, codes, self.n_features_in_, self.device_)
+        rows = decoded(self.module_, codes, self.n_features_in_, self.device_)
         return rows.reshape(len(rows), *self._form)
 
     def _spread(self, normal: np.ndarray) -> np.ndarray:

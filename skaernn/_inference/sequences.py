@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from .._core.device import exact_inference, numpy_dtype, threads_for
-from .._core.interrupts import check_interrupts
+from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._inputs.sequences import Sequences
-from ..networks import OwnRecurrentNetwork, RecurrentModule, RecurrentNetwork
+from .._native.functions import Functions
+from .._native.structures import Run
+from ..networks import CompiledNetwork, OwnRecurrentNetwork, RecurrentModule, RecurrentNetwork
+from .compiled import compiled_for
+from .parts import PRODUCTS, in_parts
 
 # As in `chunks`: at a fixed height a row's answer does not depend on the rows beside it.
 _CPU_ROWS, _DEVICE_ROWS = 128, 4096
@@ -43,15 +48,18 @@ def run_network(
         In the dtype of the network.
     """
     n, width = len(sequences), sum(network.state_widths)
+    ended = np.zeros((n, width), dtype=numpy_dtype(module.dtype))
+    if state is not None:
+        ended[:] = state
+    order = np.argsort(-sequences.lengths, kind="stable")
+    compiled = compiled_for(module, device, "whole", partial(_compile, network, module))
+    if compiled is not None:
+        return _run_compiled(network, compiled, sequences, order, ended), ended
     size = _CPU_ROWS if device.type == "cpu" else _DEVICE_ROWS
     per_step = network.pooling is None
     begins = np.cumsum(sequences.lengths) - sequences.lengths
     rows = int(sequences.lengths.sum()) if per_step else n
     output = None
-    ended = np.zeros((n, width), dtype=numpy_dtype(module.dtype))
-    if state is not None:
-        ended[:] = state
-    order = np.argsort(-sequences.lengths, kind="stable")
     with (
         threads_for(0, device),  # several cut sums and vectors where the bits show it
         exact_inference(device),
@@ -66,6 +74,54 @@ def run_network(
                     output = np.empty((rows, result.shape[1]), dtype=sequences.steps.dtype)
                 output[begins[block.rows][row] + t if per_step else block.rows] = result
     return output, ended
+
+
+def _compile(
+    network: RecurrentNetwork | OwnRecurrentNetwork, module: RecurrentModule, functions: Functions
+) -> CompiledNetwork | None:
+    return network.compiled(functions, module)
+
+
+def _run_compiled(
+    network: RecurrentNetwork,
+    compiled: CompiledNetwork,
+    sequences: Sequences,
+    order: np.ndarray,
+    ended: np.ndarray,
+) -> np.ndarray:
+    """Outputs; updates `ended`. One call after the other, so that Ctrl-C is not kept waiting."""
+    steps = np.ascontiguousarray(sequences.steps)
+    starts, lengths = (
+        np.ascontiguousarray(part, dtype=np.int64)
+        for part in (sequences.starts, sequences.lengths)
+    )
+    per_step = network.pooling is None
+    begins = np.cumsum(lengths) - lengths if per_step else lengths
+    rows = int(lengths.sum()) if per_step else len(lengths)
+    output = np.empty((rows, network.n_outputs), dtype=steps.dtype)
+    where = {
+        "steps": steps.ctypes.data,
+        "starts": starts.ctypes.data,
+        "lengths": lengths.ctypes.data,
+        "order": order.ctypes.data,
+        "stride": sequences.stride,
+        "states": ended.ctypes.data,
+        "outputs": output.ctypes.data,
+        "begins": begins.ctypes.data,
+    }
+
+    def run(first: int, last: int) -> None:
+        longest = int(lengths[order[first]])
+        most = max(_STEPS, PRODUCTS // ((last - first) * network.layout.size))
+        most = longest if network.stateless is not None else most
+        for begin in range(0, longest, most):
+            check_interrupts()
+            window = Run(**where, first=first, last=last, begin=begin, end=begin + most)
+            compiled.run(steps.dtype.char, window)
+
+    with interrupts_deferred():
+        in_parts(run, lengths[order] * network.layout.size, len(order))
+    return output
 
 
 class _Block(NamedTuple):

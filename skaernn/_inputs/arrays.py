@@ -28,6 +28,7 @@ from .kinds import (
     refuse_scalars,
     refuse_unread,
 )
+from .plain import all_finite, is_plain
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
 
@@ -65,6 +66,8 @@ def check_rows(
     ValueError
         For wrong shapes, missing or infinite values, text.
     """
+    if not reset and finite is True and _fits_as_it_is(X, estimator, any_width):
+        return X
     X = to_array_like(X, name)
     if not any_width:
         check_feature_names(estimator, X, reset=reset)
@@ -83,6 +86,17 @@ def check_rows(
     if not reset and finite is True:
         check_fits_network(lambda: rows, estimator, name)
     return rows
+
+
+def _fits_as_it_is(X, estimator, any_width: bool) -> bool:
+    """Whether a fitted estimator can read X without a further look."""
+    if not is_plain(X, 2) or (X.dtype.char == "d" and _is_single(estimator)):
+        return False
+    if not any_width and (
+        hasattr(estimator, "feature_names_in_") or X.shape[1] != estimator.n_features_in_
+    ):
+        return False
+    return all_finite(X)
 
 
 def check_codes(estimator, X) -> np.ndarray:
@@ -183,9 +197,13 @@ def check_fits_dtype(X: np.ndarray, dtype: torch.dtype, name: str = "X") -> None
 
 def check_fits_network(numbers: Callable[[], np.ndarray], estimator, name: str) -> None:
     """As above, for the network that is there; validation rows of a first fit come before it."""
-    dtype = estimator.module_.dtype if hasattr(estimator, "module_") else torch.float64
-    if dtype == torch.float32:
-        check_fits_dtype(numbers(), dtype, name)
+    if _is_single(estimator):
+        check_fits_dtype(numbers(), torch.float32, name)
+
+
+def _is_single(estimator) -> bool:
+    """Whether there is a network, in float32."""
+    return hasattr(estimator, "module_") and estimator.module_.dtype == torch.float32
 
 
 def to_array_like(X, name: str = "X", n_dims: int = 2):

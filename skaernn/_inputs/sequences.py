@@ -27,6 +27,7 @@ from .kinds import (
     refuse_records,
 )
 from .lengths import check_lengths, lengths_by_nan
+from .plain import all_finite, is_plain
 
 _SCALARS = (Number, np.generic, str, bytes)
 
@@ -189,10 +190,12 @@ def check_sequences(
     name : str
         What messages call X.
     """
-    _refuse_steps_as_rows(X, name)
-    refuse_no_array(X, name, 2)
-    X = familiar(X, name)
-    items = _list_of_sequences(X, name)
+    items = None
+    if not is_plain(X, 3):
+        _refuse_steps_as_rows(X, name)
+        refuse_no_array(X, name, 2)
+        X = familiar(X, name)
+        items = _list_of_sequences(X, name)
     if form is None:
         vars(estimator).pop("feature_names_in_", None)
     if items is not None:
@@ -202,12 +205,13 @@ def check_sequences(
                 f"lengths was passed with a list, whose sequences have lengths of their own; "
                 f"leave it out, or pass {name} as an array of three dimensions."
             )
+    elif is_plain(X, 3):
+        found = _from_floats(X, lengths, name)
     else:
         X = to_array_like(X, name)
-        if not hasattr(X, "columns") and getattr(X, "ndim", 2) >= 3:
-            found = _from_array(X, lengths, name)
-        else:
+        if hasattr(X, "columns") or getattr(X, "ndim", 2) < 3:
             return _from_rows(estimator, X, lengths, form, name)
+        found = _from_array(X, lengths, name)
     _check_channels(estimator, found, form, name)
     if form is not None and found.steps.dtype == np.float64:
         check_fits_network(found.valid, estimator, name)
@@ -413,10 +417,17 @@ def _from_array(X, lengths, name: str) -> Sequences:
             )
     with too_large_refused(name):
         X = check_array(X, dtype=FLOATS, allow_nd=True, ensure_all_finite=False, input_name=name)
+    return _from_floats(X, lengths, name)
+
+
+def _from_floats(X: np.ndarray, lengths, name: str) -> Sequences:
+    """An array (n, T, C) of floats, not all of which may be finite."""
+    found = _as_steps(X, np.full(len(X), X.shape[1]))
     if lengths is None:
+        if all_finite(found.steps):
+            return found
         lengths = lengths_by_nan(X, name)
-    lengths = check_lengths(lengths, *X.shape[:2], name)
-    found = _as_steps(X, lengths)
+    found = replace(found, lengths=check_lengths(lengths, *X.shape[:2], name))
     _check_finite(found.valid(), found, name)
     return found
 
@@ -428,7 +439,7 @@ def _as_steps(X: np.ndarray, lengths: np.ndarray) -> Sequences:
     one_behind_the_other = step == n_channels * X.itemsize
     one_behind_the_other &= n_channels == 1 or channel == X.itemsize
     hop = row // step if one_behind_the_other and not row % step else 0
-    if 0 < hop <= n_steps:
+    if 0 < hop < n_steps:
         steps = np.lib.stride_tricks.as_strided(
             X, ((n - 1) * hop + n_steps, n_channels), (step, X.itemsize), writeable=False
         )
@@ -444,6 +455,8 @@ def as_series(X: np.ndarray) -> Sequences:
 
 def _check_finite(values: np.ndarray, found: Sequences, name: str) -> None:
     """Refuse NaN and infinity among the valid steps `values`, and say where they are."""
+    if all_finite(values):
+        return
     try:
         with too_large_refused(name):
             assert_all_finite(values, input_name=name)

@@ -7,6 +7,7 @@ from sklearn.utils import check_array
 
 from ..networks import RecurrentNetwork
 from .arrays import FLOATS, to_array_like, too_large_refused
+from .plain import all_finite, is_plain
 from .sequences import Sequences
 
 
@@ -30,6 +31,19 @@ def check_state(
     name = f"initial_state{suffix}"
     if network.stateless:
         raise ValueError(f"{name} has no meaning with {network.stateless}.")
+    expected = len(sequences), sum(network.state_widths)
+    if not (is_plain(state, 2) and state.shape == expected and all_finite(state)):
+        state = _checked(state, expected, name, network)
+    if state.dtype.itemsize > dtype.itemsize and np.abs(state).max() > np.finfo(dtype).max:
+        raise ValueError(f"Input {name} contains a value too large for dtype('{dtype}').")
+    counts = network.count_column
+    if counts is not None and (state[:, counts] < 0).any():
+        raise ValueError(f"{name} holds a negative number of steps in column {counts}.")
+    return state if state.any() else None
+
+
+def _checked(state, expected: tuple[int, int], name: str, network: RecurrentNetwork) -> np.ndarray:
+    """A state of whatever kind as floats of the right shape."""
     if isinstance(state, (tuple, list)) and len({getattr(part, "ndim", 1) for part in state}) > 1:
         raise ValueError(
             f"{name} is a {type(state).__name__} of several things; of what predict(..., "
@@ -46,15 +60,9 @@ def check_state(
             ensure_min_features=0,
             input_name=name,
         )
-    expected = len(sequences), sum(network.state_widths)
     if state.shape != expected:
         raise ValueError(
             f"{name} has shape {state.shape}; expected {expected}: a row for each sequence, with "
             f"parts of widths {network.state_widths}, as predict(..., return_state=True) gives it."
         )
-    if np.abs(state).max() > np.finfo(dtype).max:
-        raise ValueError(f"Input {name} contains a value too large for dtype('{dtype}').")
-    counts = network.count_column
-    if counts is not None and (state[:, counts] < 0).any():
-        raise ValueError(f"{name} holds a negative number of steps in column {counts}.")
-    return state if state.any() else None
+    return state

@@ -9,6 +9,7 @@ from .._core.noise import mix, normal, uniform
 from ._activations import ACTIVATIONS, SMALLEST_DEVIATION
 from ._sequences.autoencoder import SequenceAutoencoder
 from ._sequences.cells import CELLS
+from ._sequences.compiled import CompiledNetwork
 from ._sequences.custom import OwnRecurrentNetwork, recurrent_network
 from ._sequences.module import RecurrentModule, SequenceAutoencoderModule
 from ._sequences.network import RecurrentNetwork
@@ -17,6 +18,7 @@ from ._sequences.passes import Bound, RecurrentPasses
 from ._sequences.pooling import POOLINGS
 from ._sequences.stepper import Stepper
 from ._vectors.architectures import ARCHITECTURES
+from ._vectors.compiled import CompiledSide, Unknown
 from ._vectors.convolutional import ConvolutionalAutoencoder, check_image_shape
 from ._vectors.corruptions import CORRUPTIONS, Corrupter, Corruption, Range
 from ._vectors.custom import CustomAutoencoder
@@ -36,6 +38,8 @@ __all__ = [
     "AutoencoderModule",
     "AutoencoderNetwork",
     "Bound",
+    "CompiledNetwork",
+    "CompiledSide",
     "ConvolutionalAutoencoder",
     "Corrupter",
     "Corruption",
@@ -53,6 +57,7 @@ __all__ = [
     "SequenceAutoencoderModule",
     "StandardNormal",
     "Stepper",
+    "Unknown",
     "VariationalModule",
     "check_image_shape",
     "divergences",

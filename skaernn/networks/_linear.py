@@ -49,5 +49,10 @@ class TransposedLinear(nn.Module):
         self.n_inputs = n_inputs
         self.register_parameter("bias", bias)
 
+    @property
+    def of(self) -> nn.Linear:
+        """The layer that holds the weight."""
+        return self._of[0]
+
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self._of[0].weight[: self.n_inputs].T, self.bias)
+        return functional.linear(x, self.of.weight[: self.n_inputs].T, self.bias)

@@ -229,13 +229,11 @@ class TestThreadCount:
         within = {(which, "within"): 1 for which in range(2)}
         assert seen == within | {(0, "after"): 3, (1, "after"): 3, "fresh": 3}
 
-    def test_prediction_runs_on_one_thread_and_leaves_what_there_was(self, monkeypatch):
+    def test_prediction_by_torch_runs_on_one_thread_and_leaves_what_there_was(self):
         estimator = make().fit(X)
-        within, encode = [], estimator.module_.encode
-        monkeypatch.setattr(
-            estimator.module_,
-            "encode",
-            lambda rows: within.append(torch.get_num_threads()) or encode(rows),
+        within = []
+        estimator.module_.encoder.register_forward_pre_hook(
+            lambda *_: within.append(torch.get_num_threads())
         )
         before = torch.get_num_threads()
         torch.set_num_threads(3)

@@ -20,6 +20,7 @@ RUNTIME = {"numpy", "sklearn", "torch"}
 # never in a circle. Imports for type checkers and inside functions count like all others.
 FLOORS = [
     {"_core"},
+    {"_native"},
     {"networks", "datasets", "testing"},
     {"_losses", "_rows"},
     {"_training", "_inputs"},
@@ -118,12 +119,15 @@ def test_files_of_private_folders_have_plain_names_and_of_public_ones_private_na
 def test_networks_are_pure_torch():
     allowed = {"torch"} | set(sys.stdlib_module_names)
     for name, path in MODULES.items():
-        if name.split(".")[0] == "networks" or name == "_core.noise":
+        pure = name in ("_core.noise", "_native.functions", "_native.structures")
+        if name.split(".")[0] == "networks" or pure:
             outer = {module.split(".")[0] for module, _ in _imported(path)} - {"skaernn"}
             assert outer <= allowed, name
             assert {n for n in GRAPH[name] if not n.startswith("networks")} <= {
                 "_core.noise",
                 "_core.interrupts",
+                "_native.functions",
+                "_native.structures",
             }
 
 

@@ -1,7 +1,8 @@
 """Small fits of every kind, and digests of every bit that comes of them.
 
 For changes that must not change a bit: what moves code, renames it or wires it another way.
-`bits.json` holds the digests, and what they belong to: another version of torch, another kind of
+`bits.json`, and `bits_compiled.json` where answers come from compiled kernels, hold the digests,
+and what they belong to: another version of torch, another kind of
 processor or another number of threads may round another way, and that is no mistake.
 
     python tests/support/bits.py            says which digests differ
@@ -40,8 +41,11 @@ from skaernn import (
     VariationalAutoencoderTransformer,
     sliding_windows,
 )
+from skaernn._native.library import kernels
 
-RECORD = Path(__file__).with_name("bits.json")
+KERNELS = kernels()
+# of compiled kernels, which give other bits than torch, and the same with all wide vectors
+RECORD = Path(__file__).with_name("bits.json" if KERNELS == "torch" else "bits_compiled.json")
 FLOAT32, FLOAT64 = ("float32",), ("float64",)
 BOTH = FLOAT32 + FLOAT64
 LABELS = np.array(["high", "low", "mid"])
@@ -62,6 +66,7 @@ def circumstances() -> dict[str, str | int]:
         "processor": _processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "kernels": "fused" if KERNELS in ("avx2", "avx512") else KERNELS,
     }
 
 

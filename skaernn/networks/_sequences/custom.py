@@ -192,6 +192,9 @@ class OwnRecurrentNetwork(MadeByUser):
         """Forward and backward passes over batches of a packing; see `RecurrentPasses`."""
         return OwnPasses(self, bound, packing, **how)
 
+    def compiled(self, functions: object, module: RecurrentModule) -> None:
+        """Nothing: kernels do not know the user's own layers."""
+
     def stepper(self, module: RecurrentModule) -> OwnStepper:
         """What runs a fitted module."""
         return OwnStepper(module)

@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..._native.functions import Functions
 from .._activations import OUTPUTS
 from .._linear import linear_from, with_memory
 from .cells import start_weights
+from .compiled import CompiledNetwork, can_compile
 from .module import UNITS, RecurrentModule
 from .packing import Packing
 from .passes import Bound, RecurrentPasses
@@ -48,6 +50,14 @@ class RecurrentNetwork(RecurrentShape):
         theta = module.output.weight.new_empty(self.layout.size)
         self.pack(module, theta)
         return Stepper(self, theta)
+
+    def compiled(self, functions: Functions, module: RecurrentModule) -> CompiledNetwork | None:
+        """The same with compiled kernels; None: they do not know all that is in the network."""
+        if not can_compile(self):
+            return None
+        theta = module.output.weight.new_empty(self.layout.size)
+        self.pack(module, theta)
+        return CompiledNetwork(functions, self, theta, module.units)
 
     def start_output(self, theta: Tensor, generator: torch.Generator) -> None:
         """Random weights for the output, which else starts at zero."""

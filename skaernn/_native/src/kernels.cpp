@@ -1,0 +1,68 @@
+// What Python calls, through ctypes. A result other than 0: there was not enough memory.
+
+#include "dense.h"
+#include "recurrent.h"
+
+#if defined(_WIN32)
+#define EXPORT extern "C" __attribute__((dllexport))
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+// Raised whenever a structure or an argument changes; the Python side has the same number.
+EXPORT int skaernn_abi(void) { return 1; }
+
+EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
+
+EXPORT int skaernn_vector_bytes(void) { return SKAERNN_BYTES; }
+
+EXPORT int skaernn_sequences_f32_f32(const Network<float>* network, const Run* run) {
+    return run_network<float, float>(*network, *run);
+}
+EXPORT int skaernn_sequences_f32_f64(const Network<float>* network, const Run* run) {
+    return run_network<float, double>(*network, *run);
+}
+EXPORT int skaernn_sequences_f64_f32(const Network<double>* network, const Run* run) {
+    return run_network<double, float>(*network, *run);
+}
+EXPORT int skaernn_sequences_f64_f64(const Network<double>* network, const Run* run) {
+    return run_network<double, double>(*network, *run);
+}
+
+EXPORT int skaernn_rows_f32_f32(const Stack<float>* stack, const char* from, int64_t stride,
+                                float* to, int64_t n) {
+    return run_stack<float, float>(*stack, from, stride, to, n);
+}
+EXPORT int skaernn_rows_f32_f64(const Stack<float>* stack, const char* from, int64_t stride,
+                                double* to, int64_t n) {
+    return run_stack<float, double>(*stack, from, stride, to, n);
+}
+EXPORT int skaernn_rows_f64_f32(const Stack<double>* stack, const char* from, int64_t stride,
+                                float* to, int64_t n) {
+    return run_stack<double, float>(*stack, from, stride, to, n);
+}
+EXPORT int skaernn_rows_f64_f64(const Stack<double>* stack, const char* from, int64_t stride,
+                                double* to, int64_t n) {
+    return run_stack<double, double>(*stack, from, stride, to, n);
+}
+
+// Functions of n numbers, a whole number of vectors, for the tests.
+template <class T>
+static void apply(int64_t activation, const T* from, T* to, int64_t n) {
+    for (Size i = 0; i < n; i += kLanes<T>) store<T>(to + i, activated<T>(load(from + i), activation));
+}
+EXPORT void skaernn_activation_f32(int64_t activation, const float* from, float* to, int64_t n) {
+    apply(activation, from, to, n);
+}
+EXPORT void skaernn_activation_f64(int64_t activation, const double* from, double* to,
+                                   int64_t n) {
+    apply(activation, from, to, n);
+}
+
+// Whether n pieces of memory hold the same bytes as n others.
+EXPORT int skaernn_same(const void* const* one, const void* const* other, const int64_t* bytes,
+                        int64_t n) {
+    for (Size i = 0; i < n; i++)
+        if (__builtin_memcmp(one[i], other[i], bytes[i])) return 0;
+    return 1;
+}
