@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._estimators.variational import VariationalAutoencoderTransformer
     from ._inputs.channels import channels_last
     from ._inputs.windows import sliding_windows
+    from ._native.versions import show_versions
 
 __all__ = [
     "AutoencoderTransformer",
@@ -24,6 +25,7 @@ __all__ = [
     "SequenceAutoencoderTransformer",
     "VariationalAutoencoderTransformer",
     "channels_last",
+    "show_versions",
     "sliding_windows",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "SequenceAutoencoderTransformer": "._estimators.sequence_autoencoder",
     "VariationalAutoencoderTransformer": "._estimators.variational",
     "channels_last": "._inputs.channels",
+    "show_versions": "._native.versions",
     "sliding_windows": "._inputs.windows",
     "datasets": ".datasets",
     "networks": ".networks",
