@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ._estimators.classifier import RNNSequenceClassifier
     from ._estimators.regressor import RNNSequenceRegressor
     from ._estimators.sequence_autoencoder import SequenceAutoencoderTransformer
+    from ._estimators.stream import Stream
     from ._estimators.variational import VariationalAutoencoderTransformer
     from ._inputs.channels import channels_last
     from ._inputs.windows import sliding_windows
@@ -23,6 +24,7 @@ __all__ = [
     "RNNSequenceClassifier",
     "RNNSequenceRegressor",
     "SequenceAutoencoderTransformer",
+    "Stream",
     "VariationalAutoencoderTransformer",
     "channels_last",
     "show_versions",
@@ -35,6 +37,7 @@ _HOMES = {
     "RNNSequenceClassifier": "._estimators.classifier",
     "RNNSequenceRegressor": "._estimators.regressor",
     "SequenceAutoencoderTransformer": "._estimators.sequence_autoencoder",
+    "Stream": "._estimators.stream",
     "VariationalAutoencoderTransformer": "._estimators.variational",
     "channels_last": "._inputs.channels",
     "show_versions": "._native.versions",

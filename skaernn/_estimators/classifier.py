@@ -496,6 +496,12 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         with interrupts_deferred(), np.errstate(divide="ignore"):
             return self._probabilities(X, lengths, initial_state, return_state, np.log)
 
+    def _of_steps(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        return {
+            "predict": lambda output: self.classes_[output.argmax(axis=1)],
+            "predict_proba": lambda output: output,
+        }
+
     def _probabilities(
         self,
         X: ArrayLike,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -177,6 +178,10 @@ class PredictorEstimator(SequenceEstimator):
     @abstractmethod
     def _loss_on(self, answers: Counted, form: Form) -> Loss:
         """The loss that the parameters stand for, on `answers`."""
+
+    @abstractmethod
+    def _of_steps(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        """What a fitted network's outputs (n, O) mean, by the method that says so."""
 
     def _told_of(self, targets: Targets) -> dict:
         """Targets that may be too large for training, by name."""

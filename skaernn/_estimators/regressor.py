@@ -467,6 +467,10 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             return sequences.answer(values, flat)
         return values[:, 0] if flat else values
 
+    def _of_steps(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        wanted = 0 if self._form.flat else slice(self.n_outputs_)
+        return {"predict": lambda output: output[:, wanted]}
+
     @overload
     def forecast(
         self,

@@ -45,10 +45,15 @@ def in_parts(run: Callable[[int, int], None], products: float | np.ndarray, n: i
             check_interrupts()
             run(*part)
         return
-    _on_threads(run, parts, n_threads)
+
+    def run_or_stop(first: int, last: int) -> None:
+        check_interrupts()
+        run(first, last)
+
+    on_threads(run_or_stop, parts, n_threads)
 
 
-def _on_threads(
+def on_threads(
     run: Callable[[int, int], None], parts: list[tuple[int, int]], n_threads: int
 ) -> None:
     """Run the parts on this thread and on others, which take the next one when they are done."""
@@ -61,7 +66,6 @@ def _on_threads(
             if part is None:
                 return
             try:
-                check_interrupts()
                 run(*part)
             except BaseException as error:
                 errors.append(error)

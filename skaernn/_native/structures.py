@@ -76,13 +76,14 @@ class Network(Structure):
 
 
 class Run(Structure):
-    """Which sequences are run, and where their answers go."""
+    """Which sequences are run, and where their answers go; what is null is as `src` says."""
 
     _fields_ = [
         ("steps", c_void_p),
         ("starts", c_void_p),
         ("lengths", c_void_p),
         ("order", c_void_p),
+        ("state_rows", c_void_p),
         ("stride", c_int64),
         ("states", c_void_p),
         ("outputs", c_void_p),

@@ -329,8 +329,8 @@ def test_several_threads_have_the_bits_of_one(choose, kind, monkeypatch):
     state = np.abs(rows(60, sum(network.state_widths), np.float32))
     state[0] = 0
     monkeypatch.setattr(parts, "_SHARE", 1)
-    seen, run = [], parts._on_threads
-    monkeypatch.setattr(parts, "_on_threads", lambda *a: seen.append(a[2]) or run(*a))
+    seen, run = [], parts.on_threads
+    monkeypatch.setattr(parts, "on_threads", lambda *a: seen.append(a[2]) or run(*a))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -348,7 +348,7 @@ def test_what_fails_on_a_thread_is_raised_when_all_have_ended():
             raise MemoryError("none")
 
     with pytest.raises(MemoryError, match="none"):
-        parts._on_threads(run, [(0, 1), (1, 2), (2, 3)], 3)
+        parts.on_threads(run, [(0, 1), (1, 2), (2, 3)], 3)
 
 
 @every_kind

@@ -32,14 +32,22 @@ struct Network {
 };
 
 // What is to be run: rows [first, last) of `order`, and of each the steps [begin, end) that it has.
+// Without `starts` and `lengths` a row has one step, its own; without `order` or `state_rows` the
+// rows are in order, or their states are.
 struct Run {
     const void* steps;  // row-major, n_channels wide
-    const int64_t *starts, *lengths, *order;
+    const int64_t *starts, *lengths, *order, *state_rows;
     int64_t stride;  // from one step of a sequence to the next, in steps
     void* states;    // in and out, state_width wide
     void* outputs;
     const int64_t* begins;  // where the outputs of each sequence begin, if it has one a step
     int64_t first, last, begin, end;
+
+    Size row(Size i) const { return order ? order[i] : i; }
+    Size start(Size row) const { return starts ? starts[row] : row; }
+    Size first_output(Size row) const { return begins ? begins[row] : row; }
+    Size state_row(Size row) const { return state_rows ? state_rows[row] : row; }
+    Size steps_of(Size row) const { return smaller(lengths ? lengths[row] : 1, end) - begin; }
 };
 
 constexpr Size kSteps = 16;  // at a time, in one direction
@@ -74,8 +82,7 @@ class Group {
     void run(Size first, Size n, Size steps) {
         n_ = 0;
         for (Size i = 0; i < n; i++) {
-            int64_t row = run_.order[first + i];
-            Size length = smaller(run_.lengths[row], run_.end) - run_.begin;
+            Size row = run_.row(first + i), length = run_.steps_of(row);
             if (length <= 0) break;  // longest first
             row_[n_] = row, length_[n_] = length, n_++;
         }
@@ -108,7 +115,7 @@ class Group {
     Size padded() const { return network_.layers[0].padded(); }
     Size n_units() const { return network_.layers[0].n_units; }
     T* state(Size r) const {
-        return static_cast<T*>(run_.states) + row_[r] * network_.state_width;
+        return static_cast<T*>(run_.states) + run_.state_row(row_[r]) * network_.state_width;
     }
     T* begun(Size layer) const { return begun_ + layer * rows_ * padded(); }
     T* memory(Size layer) const { return memory_ + layer * rows_ * padded(); }
@@ -151,7 +158,7 @@ class Group {
             alive_[t] = alive;
             for (Size r = 0; r < alive; r++) {
                 const IO* from = static_cast<const IO*>(run_.steps) +
-                                 (run_.starts[row_[r]] + run_.stride * (run_.begin + t0 + t)) *
+                                 (run_.start(row_[r]) + run_.stride * (run_.begin + t0 + t)) *
                                      network_.n_channels;
                 to_scaled(network_.in, from, x_ + t * x_step_ + r * network_.n_channels,
                           network_.n_channels, true);
@@ -217,7 +224,7 @@ class Group {
         if (network_.pooling == kEveryStep) {
             answer(u, width, x, network_.n_channels, n);
             for (Size r = 0; r < n; r++)
-                write(r, run_.begins[row_[r]] + run_.begin + t0 + t);
+                write(r, run_.first_output(row_[r]) + run_.begin + t0 + t);
             return;
         }
         if (network_.pooling == kAttention) {
@@ -300,9 +307,7 @@ Size rows_at_once(const Network<T>& network, Size steps) {
 
 template <class T, class IO>
 int run_network(const Network<T>& network, const Run& run) {
-    Size longest = 0;
-    if (run.first < run.last)
-        longest = smaller(run.lengths[run.order[run.first]], run.end) - run.begin;
+    Size longest = run.first < run.last ? run.steps_of(run.row(run.first)) : 0;
     if (longest <= 0) return 0;
     Size steps = network.n_directions > 1 ? longest : smaller(longest, kSteps);
     Size rows = smaller(rows_at_once(network, steps), run.last - run.first);
