@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,6 +18,7 @@ from .._core.compat import (
     InvalidParameterError,
     Self,
     StrOptions,
+    make_constraint,
 )
 from .._core.constraints import Device
 from .._core.suggestions import did_you_mean, name_meant, value_meant
@@ -25,6 +27,18 @@ from .._training.solvers import SCHEDULES, SOLVERS
 from .fitting import TORCH_DTYPES, Fitted, TrainingInput, comparable
 from .persistence import from_arrays, to_arrays
 from .plan import Plan
+
+
+def _kept_on(cls: type, name: str, source: Any, find: Callable[[], Any]) -> Any:
+    """What `find` makes of `source`, found once and kept on `cls` itself.
+
+    Not on a base: a subclass may have another constructor and other constraints.
+    """
+    kept = cls.__dict__.get(name)
+    if kept is None or kept[0] is not source:
+        kept = source, find()
+        setattr(cls, name, kept)
+    return kept[1]
 
 
 class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -93,13 +107,36 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "module_")
 
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        # a search asks for them four times a fit, and inspection takes longer than small steps
+        find = super()._get_param_names
+        return list(_kept_on(cls, "_found_names", cls.__init__, find))
+
+    def _is_satisfied(self) -> bool:
+        """Whether all parameters are what they may be."""
+        given = self._parameter_constraints
+
+        def find() -> dict[str, list]:
+            checked = {name: each for name, each in given.items() if each != "no_validation"}
+            return {name: [make_constraint(one) for one in each] for name, each in checked.items()}
+
+        constraints = _kept_on(type(self), "_found_constraints", given, find)
+        return all(
+            any(constraint.is_satisfied_by(value) for constraint in constraints[name])
+            for name, value in self.get_params(deep=False).items()
+            if name in constraints
+        )
+
     def _validate_params(self) -> None:
         if isinstance(self.learning_rate, str):
             raise InvalidParameterError(
                 f"learning_rate={self.learning_rate!r} is not a number; how the rate changes from "
                 f"epoch to epoch is the parameter schedule, one of {sorted(SCHEDULES)}."
             )
-        try:
+        if self._is_satisfied():
+            return
+        try:  # scikit-learn's has the words
             super()._validate_params()
         except InvalidParameterError as error:
             meant = self._value_meant(str(error))

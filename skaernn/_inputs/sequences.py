@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from numbers import Number
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
 
 from .._core.compat import check_feature_names
 from .._core.warn import warn_user
@@ -27,6 +26,7 @@ from .kinds import (
     refuse_records,
 )
 from .lengths import check_lengths, lengths_by_nan
+from .plain import assert_all_finite, check_array
 
 _SCALARS = (Number, np.generic, str, bytes)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils import check_array
 
 from ..networks import RecurrentNetwork
 from .arrays import FLOATS, to_array_like, too_large_refused
+from .plain import check_array
 from .sequences import Sequences
 
 

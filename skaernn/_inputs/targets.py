@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._core.interrupts import interrupts_deferred
@@ -25,6 +25,7 @@ from .kinds import (
     refuse_no_array,
     refuse_scalars,
 )
+from .plain import assert_all_finite, check_array
 from .sequences import Sequences
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +85,17 @@ class Counted:
                 weight = self.weight[start : start + n].repeat_interleave(counts)
                 weight = weight[:, None].to(dtype)
             yield rows, weight
+
+
+def repeated(rows: Any, dtype: torch.dtype) -> Callable[[], Iterable[tuple[Tensor, Any]]]:
+    """What gives the blocks of `rows` again and again.
+
+    One that is all there is, is gathered once; it is not to be written to.
+    """
+    first = next(rows.blocks(dtype))
+    if first[0].shape[0] == len(rows):
+        return lambda: (first,)
+    return lambda: rows.blocks(dtype)
 
 
 def _places(starts: Tensor, counts: Tensor) -> Tensor:

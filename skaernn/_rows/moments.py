@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._core.device import precise
-from .matrix import Counted
+from .matrix import Counted, repeated
 from .vectors import Rows
 
 
@@ -30,11 +30,10 @@ def moments(rows: Rows | Counted) -> tuple[Tensor, Tensor]:
     others, for the mean, and for the squared deviations from it.
     """
     dtype = precise(rows.X.device)
-    unit = _power_of_two(max(float(block.abs().max()) for block, _ in rows.blocks(dtype)))
-    mean = sum((w * (block / unit)).sum(0) for block, w in rows.blocks(dtype)) / len(rows)
-    spread = sum(
-        (w * (block / unit - mean).square_()).sum(0) for block, w in rows.blocks(dtype)
-    ) / len(rows)
+    blocks, n_rows = repeated(rows, dtype), len(rows)
+    unit = _power_of_two(max(float(block.abs().max()) for block, _ in blocks()))
+    mean = sum((w * (block / unit)).sum(0) for block, w in blocks()) / n_rows
+    spread = sum((w * (block / unit - mean).square_()).sum(0) for block, w in blocks()) / n_rows
     deviation = spread.sqrt()
     # rounding of the mean alone is no spread
     given = rows.X.dtype if rows.X.is_floating_point() else dtype
