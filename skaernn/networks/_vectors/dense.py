@@ -10,6 +10,7 @@ affine path beside the networks g::
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .._activations import ACTIVATIONS, OUTPUTS
-from .._linear import TransposedLinear, linear_from
+from .._linear import TransposedLinear, linear_from, patterned
 from .autograd import KeyedDropout, ModulePasses
 from .dense_passes import DensePasses
 from .dense_shape import DenseShape
@@ -70,7 +71,14 @@ class DenseAutoencoder(DenseShape):
 
     def module(self, theta, mean=None, scale=None):
         """A plain module with copies of `theta` (P,), `mean` and `scale`, in eval mode."""
-        return self.joined(*self._built(self._views(theta)), mean, scale)
+        if self.tied_weights:  # where a layer refers to another
+            return self.joined(*self._built(self._views(theta)), mean, scale)
+        pattern = _pattern(self)
+        placed = self._placed(pattern, theta)
+        module = patterned(pattern, {id(parameter): view.clone() for parameter, view in placed})
+        for name, value in (("mean", mean), ("scale", scale)):
+            module._buffers[name] = None if value is None else value.clone()
+        return module
 
     def bound(self, theta: Tensor, grad: Tensor | None) -> AutoencoderModule:
         """The module whose parameters are views of `theta` (P,), and their `grad` of `grad`."""
@@ -149,3 +157,10 @@ class DenseAutoencoder(DenseShape):
             if isinstance(side.path, nn.Linear):
                 placed.append((side.path.weight, block[width:-1].T))
         return placed
+
+
+@functools.lru_cache(maxsize=16)
+def _pattern(network: DenseAutoencoder) -> AutoencoderModule:
+    """Its module without numbers."""
+    theta = torch.empty(network.layout.size, device="meta")
+    return network.joined(*network._built(network._views(theta)), None, None)
