@@ -28,6 +28,8 @@ from .fitting import TORCH_DTYPES, Fitted, TrainingInput, comparable
 from .persistence import from_arrays, to_arrays
 from .plan import Plan
 
+_UNCHANGING = {int, float, str, bool, type(None)}
+
 
 def _kept_on(cls: type, name: str, source: Any, find: Callable[[], Any]) -> Any:
     """What `find` makes of `source`, found once and kept on `cls` itself.
@@ -122,11 +124,15 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             return {name: [make_constraint(one) for one in each] for name, each in checked.items()}
 
         constraints = _kept_on(type(self), "_found_constraints", given, find)
-        return all(
-            any(constraint.is_satisfied_by(value) for constraint in constraints[name])
-            for name, value in self.get_params(deep=False).items()
-            if name in constraints
-        )
+        valid = _kept_on(type(self), "_found_valid", given, dict)
+        for name, value in self.get_params(deep=False).items():
+            if name not in constraints or value is valid.get(name, constraints):
+                continue
+            if not any(constraint.is_satisfied_by(value) for constraint in constraints[name]):
+                return False
+            if type(value) in _UNCHANGING:  # most are what they were in the last fit
+                valid[name] = value
+        return True
 
     def _validate_params(self) -> None:
         if isinstance(self.learning_rate, str):

@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import precise
+from .._core.interrupts import interrupts_deferred
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
@@ -155,10 +156,11 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             At most 1. Rows without variance score 1 if they are met exactly, else 0.
         """
         check_is_fitted(self)
-        X = self._rows_to_run(X)
-        weight = check_weights(sample_weight, X)
-        [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
-        return explained_variance(self.module_, rows)
+        with interrupts_deferred():  # once, and not by each of these
+            X = self._rows_to_run(X)
+            weight = check_weights(sample_weight, X)
+            [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+            return explained_variance(self.module_, rows)
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None

@@ -20,6 +20,10 @@ def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     return layer
 
 
+# what every module has of its own: hooks, above all
+_CONTAINERS = [name for name, value in vars(nn.Module()).items() if hasattr(value, "copy")]
+
+
 def patterned(pattern: nn.Module, values: dict[int, Tensor]) -> nn.Module:
     """A module like `pattern` in all but its parameters.
 
@@ -29,14 +33,15 @@ def patterned(pattern: nn.Module, values: dict[int, Tensor]) -> nn.Module:
     Parameters
     ----------
     pattern : nn.Module
-        None of its modules refers to another that is not its own.
+        None of its modules refers to another that is not its own, or changes what else it has.
     values : dict of Tensor
         What is to be each parameter, by the `id` of the pattern's.
     """
     module = object.__new__(type(pattern))
     state = module.__dict__
-    for name, value in vars(pattern).items():
-        state[name] = value.copy() if isinstance(value, (dict, list, set)) else value
+    state.update(pattern.__dict__)
+    for name in _CONTAINERS:
+        state[name] = state[name].copy()
     state["_parameters"] = {
         name: None if parameter is None else nn.Parameter(values[id(parameter)])
         for name, parameter in pattern._parameters.items()

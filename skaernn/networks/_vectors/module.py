@@ -81,7 +81,7 @@ class AutoencoderModule(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The floating type it computes in."""
-        return next(self.parameters()).dtype
+        return _first_parameter(self).dtype
 
     def to_scaled(self, x: Tensor) -> Tensor:
         """From the user's units to the network's, in the wider of the two types until last."""
@@ -125,3 +125,12 @@ class VariationalModule(AutoencoderModule):
     def code(self, scaled: Tensor) -> Tensor:
         """Mean codes (n, C) of scaled vectors (n, F)."""
         return self.posterior(scaled)[0]
+
+
+def _first_parameter(module: nn.Module) -> nn.Parameter | None:
+    """The first of `module.parameters()`, which makes ready to yield all of them."""
+    for parameter in module._parameters.values():
+        if parameter is not None:
+            return parameter
+    found = (_first_parameter(child) for child in module._modules.values() if child is not None)
+    return next((parameter for parameter in found if parameter is not None), None)
