@@ -156,7 +156,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             At most 1. Rows without variance score 1 if they are met exactly, else 0.
         """
         check_is_fitted(self)
-        with interrupts_deferred():  # once, and not by each of these
+        with interrupts_deferred():  # once, and not by each part
             X = self._rows_to_run(X)
             weight = check_weights(sample_weight, X)
             [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))

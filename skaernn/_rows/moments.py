@@ -39,7 +39,9 @@ def moments(rows: Rows | Counted) -> tuple[Tensor, Tensor]:
     given = rows.X.dtype if rows.X.is_floating_point() else dtype
     noise = 4 * torch.finfo(given).eps * mean.abs()
     deviation = torch.where(deviation > noise, deviation, 0.0)
-    # and a constant feature is its own mean, to the bit
+    if bool((deviation > 0).all()):
+        return mean * unit, deviation * unit
+    # a constant feature is its own mean, to the bit
     constant = next(rows.blocks(dtype, 1))[0][0]
     return torch.where(deviation > 0, mean * unit, constant), deviation * unit
 
