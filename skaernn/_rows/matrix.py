@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -70,6 +71,10 @@ class Counted:
         return self.matrix.X
 
     def __len__(self) -> int:
+        return self._total
+
+    @cached_property
+    def _total(self) -> int:
         return int(self.counts.sum())
 
     def blocks(self, dtype: torch.dtype, size: int = 1 << 20):
@@ -78,7 +83,7 @@ class Counted:
         for start in range(0, len(self.counts), n):
             counts = self.counts[start : start + n]
             where = _places(self.starts[start : start + n], counts)
-            rows = torch.empty(len(where), self.X.shape[1], dtype=dtype, device=self.X.device)
+            rows = torch.empty(where.shape[0], self.X.shape[1], dtype=dtype, device=self.X.device)
             self.matrix.take(where, rows)
             weight = 1.0
             if self.weight is not None:
