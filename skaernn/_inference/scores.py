@@ -12,7 +12,7 @@ from .._core.device import exact_inference
 from .._inputs.arrays import check_weights
 from .._inputs.sequences import Sequences
 from .._inputs.targets import check_labels, check_numbers, check_same_kind
-from .._rows.matrix import Counted
+from .._rows.matrix import Counted, weighted
 from .._rows.moments import global_scale, moments
 from .._rows.vectors import Rows
 from ..networks import AutoencoderModule
@@ -42,7 +42,7 @@ def explained_share(
     unit = global_scale(deviation).clamp_min(torch.finfo(deviation.dtype).tiny)
     total = float((deviation / unit).square().sum())
     residual = sum(
-        float((weight * (difference * (scale / unit)).square()).sum())
+        float(weighted((difference * (scale / unit)).square(), weight).sum())
         for difference, weight in differences
     ) / len(rows)
     if total > 0:

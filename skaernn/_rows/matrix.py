@@ -103,6 +103,11 @@ def repeated(rows: Any, dtype: torch.dtype) -> Callable[[], Iterable[tuple[Tenso
     return lambda: rows.blocks(dtype)
 
 
+def weighted(block: Tensor, weight: Tensor | float) -> Tensor:
+    """A block times its weights, which are a number only where all are one."""
+    return block if isinstance(weight, float) else weight * block
+
+
 def _places(starts: Tensor, counts: Tensor) -> Tensor:
     """Where the rows of sequences are, sequence after sequence."""
     begins = counts.cumsum(0) - counts

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._core.device import precise
-from .matrix import Counted, repeated
+from .matrix import Counted, repeated, weighted
 from .vectors import Rows
 
 
@@ -32,8 +32,9 @@ def moments(rows: Rows | Counted) -> tuple[Tensor, Tensor]:
     dtype = precise(rows.X.device)
     blocks, n_rows = repeated(rows, dtype), len(rows)
     unit = _power_of_two(max(float(block.abs().max()) for block, _ in blocks()))
-    mean = sum((w * (block / unit)).sum(0) for block, w in blocks()) / n_rows
-    spread = sum((w * (block / unit - mean).square_()).sum(0) for block, w in blocks()) / n_rows
+    mean = sum(weighted(block / unit, w).sum(0) for block, w in blocks()) / n_rows
+    squares = (weighted((block / unit - mean).square_(), w) for block, w in blocks())
+    spread = sum(square.sum(0) for square in squares) / n_rows
     deviation = spread.sqrt()
     # rounding of the mean alone is no spread
     given = rows.X.dtype if rows.X.is_floating_point() else dtype

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .._core.device import precise
-from .matrix import repeated
+from .matrix import repeated, weighted
 from .moments import _power_of_two
 from .vectors import Rows
 
@@ -91,7 +91,7 @@ def principal_components(rows: Rows) -> PrincipalComponents:
     mean, largest = 0.0, 0.0
     blocks = repeated(rows, dtype)
     for block, w in blocks():
-        mean = mean + (w * (block / n_samples)).sum(0)
+        mean = mean + weighted(block / n_samples, w).sum(0)
         largest = max(largest, float(block.abs().max()))
     unit = _power_of_two(largest)
     centred = ((block - mean).div_(unit).mul_(w**0.5) for block, w in blocks())
