@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import (
     InvalidParameterError,
     RealNotInt,
     StrOptions,
+    make_constraint,
 )
 from sklearn.utils.validation import _check_feature_names as check_feature_names
 from sklearn.utils.validation import _check_n_features as check_n_features
@@ -54,6 +55,7 @@ __all__ = [
     "check_n_features",
     "check_sample_weight",
     "fit_context",
+    "make_constraint",
 ]
 
 

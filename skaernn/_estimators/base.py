@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,6 +19,7 @@ from .._core.compat import (
     InvalidParameterError,
     Self,
     StrOptions,
+    make_constraint,
 )
 from .._core.constraints import Device
 from .._core.suggestions import did_you_mean, name_meant, value_meant
@@ -26,6 +28,20 @@ from .._training.solvers import SCHEDULES, SOLVERS
 from .fitting import TORCH_DTYPES, Fitted, TrainingInput, comparable
 from .persistence import from_arrays, to_arrays
 from .plan import Plan
+
+_UNCHANGING = {int, float, str, bool, type(None)}
+
+
+def _kept_on(cls: type, name: str, source: Any, find: Callable[[], Any]) -> Any:
+    """What `find` makes of `source`, found once and kept on `cls` itself.
+
+    Not on a base: a subclass may have another constructor and other constraints.
+    """
+    kept = cls.__dict__.get(name)
+    if kept is None or kept[0] is not source:
+        kept = source, find()
+        setattr(cls, name, kept)
+    return kept[1]
 
 
 class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -99,13 +115,40 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if "module_" not in vars(self):
             check_is_fitted(self)
 
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        # a search asks for them four times a fit, and inspection takes longer than small steps
+        find = super()._get_param_names
+        return list(_kept_on(cls, "_found_names", cls.__init__, find))
+
+    def _is_satisfied(self) -> bool:
+        """Whether all parameters are what they may be."""
+        given = self._parameter_constraints
+
+        def find() -> dict[str, list]:
+            checked = {name: each for name, each in given.items() if each != "no_validation"}
+            return {name: [make_constraint(one) for one in each] for name, each in checked.items()}
+
+        constraints = _kept_on(type(self), "_found_constraints", given, find)
+        valid = _kept_on(type(self), "_found_valid", given, dict)
+        for name, value in self.get_params(deep=False).items():
+            if name not in constraints or value is valid.get(name, constraints):
+                continue
+            if not any(constraint.is_satisfied_by(value) for constraint in constraints[name]):
+                return False
+            if type(value) in _UNCHANGING:  # most are what they were in the last fit
+                valid[name] = value
+        return True
+
     def _validate_params(self) -> None:
         if isinstance(self.learning_rate, str):
             raise InvalidParameterError(
                 f"learning_rate={self.learning_rate!r} is not a number; how the rate changes from "
                 f"epoch to epoch is the parameter schedule, one of {sorted(SCHEDULES)}."
             )
-        try:
+        if self._is_satisfied():
+            return
+        try:  # scikit-learn's has the words
             super()._validate_params()
         except InvalidParameterError as error:
             meant = self._value_meant(str(error))

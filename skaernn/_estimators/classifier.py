@@ -600,5 +600,6 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         score : float
             With `return_sequences`, over all valid steps together.
         """
-        sequences, output, _ = self._run_on(X, lengths, initial_state)
-        return accuracy_of(self, sequences, output, y, sample_weight, per_step=self._per_step)
+        with interrupts_deferred():  # once, and not by each part
+            sequences, output, _ = self._run_on(X, lengths, initial_state)
+            return accuracy_of(self, sequences, output, y, sample_weight, per_step=self._per_step)

@@ -16,6 +16,7 @@ from torch import nn
 
 from .._core.compat import Interval, StrOptions
 from .._core.constraints import check_count
+from .._core.interrupts import interrupts_deferred
 from .._core.suggestions import knows_its_parameters
 from .._inference.forecast import check_feeds_back, forecast
 from .._inference.scores import r2_of
@@ -593,6 +594,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             The mean over outputs, as `r2_score` has it; with `return_sequences`, over all valid
             steps together.
         """
-        sequences, output, _ = self._run_on(X, lengths, initial_state)
-        output = output[:, : self.n_outputs_]
-        return r2_of(self, sequences, output, y, sample_weight, per_step=self._per_step)
+        with interrupts_deferred():  # once, and not by each part
+            sequences, output, _ = self._run_on(X, lengths, initial_state)
+            output = output[:, : self.n_outputs_]
+            return r2_of(self, sequences, output, y, sample_weight, per_step=self._per_step)

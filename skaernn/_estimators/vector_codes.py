@@ -11,6 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from .._core.device import precise
+from .._core.interrupts import interrupts_deferred
 from .._inference.chunks import in_chunks
 from .._inference.rows import decoded, encoded
 from .._inference.scores import explained_variance
@@ -155,10 +156,11 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             At most 1. Rows without variance score 1 if they are met exactly, else 0.
         """
         self._check_is_fitted()
-        X = self._rows_to_run(X)
-        weight = check_weights(sample_weight, X)
-        [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
-        return explained_variance(self.module_, rows)
+        with interrupts_deferred():  # once, and not by each part
+            X = self._rows_to_run(X)
+            weight = check_weights(sample_weight, X)
+            [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+            return explained_variance(self.module_, rows)
 
     def sample(
         self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None

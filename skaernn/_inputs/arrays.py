@@ -9,7 +9,6 @@ from numbers import Number
 
 import numpy as np
 import torch
-from sklearn.utils import check_array
 
 from .._core.compat import check_feature_names, check_n_features, check_sample_weight
 from .._core.interrupts import interrupts_deferred
@@ -28,7 +27,7 @@ from .kinds import (
     refuse_scalars,
     refuse_unread,
 )
-from .plain import all_finite, is_plain
+from .plain import all_finite, check_array, is_plain
 
 FLOATS = [np.float64, np.float32]  # the first is what anything else becomes
 
@@ -69,7 +68,7 @@ def check_rows(
     if not reset and finite is True and _fits_as_it_is(X, estimator, any_width):
         return X
     X = to_array_like(X, name)
-    if not any_width:
+    if not any_width and not (is_plain(X) and not hasattr(estimator, "feature_names_in_")):
         check_feature_names(estimator, X, reset=reset)
     with too_large_refused(name):
         rows = check_array(
@@ -208,6 +207,8 @@ def _is_single(estimator) -> bool:
 
 def to_array_like(X, name: str = "X", n_dims: int = 2):
     """Refuse or convert what scikit-learn's own validation would misread."""
+    if is_plain(X):
+        return X
     if isinstance(X, torch.Tensor):
         return _from_torch(X, name)
     refuse_no_array(X, name, n_dims)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from numbers import Number
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
 
 from .._core.compat import check_feature_names
 from .._core.warn import warn_user
@@ -27,7 +26,7 @@ from .kinds import (
     refuse_records,
 )
 from .lengths import check_lengths, lengths_by_nan
-from .plain import all_finite, is_plain
+from .plain import all_finite, assert_all_finite, check_array, is_plain
 
 _SCALARS = (Number, np.generic, str, bytes)
 

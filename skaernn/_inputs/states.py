@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils import check_array
 
 from ..networks import RecurrentNetwork
 from .arrays import FLOATS, to_array_like, too_large_refused
-from .plain import all_finite, is_plain
+from .plain import all_finite, check_array, is_plain
 from .sequences import Sequences
 
 

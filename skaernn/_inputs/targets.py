@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._core.interrupts import interrupts_deferred
@@ -25,6 +25,7 @@ from .kinds import (
     refuse_no_array,
     refuse_scalars,
 )
+from .plain import assert_all_finite, check_array
 from .sequences import Sequences
 
 
@@ -167,7 +168,8 @@ def _collected(y, sequences: Sequences, per_step: bool, name: str, convert):
                 f"{name} has {y.ndim} dimensions; expected 1D or 2D, one row for each sequence. "
                 "Set return_sequences=True to learn one output for each step."
             )
-        check_consistent_length(sequences, y)
+        if len(y) != len(sequences):
+            check_consistent_length(sequences, y)  # which says so
         return (y[:, None], True) if y.ndim == 1 else (y, False)
     if sequences.n_steps is None or isinstance(y, (list, tuple)) or holds_objects(y):
         values = _joined(y, sequences, name, convert)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 _BLOCK = 1 << 20  # elements handled at a time
+_FEW = 4096  # words of a row, so that what is kept of them is small
 _ODD = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
@@ -136,6 +138,14 @@ def _finalised(hashes: np.ndarray) -> np.ndarray:
     return hashes ^ (hashes >> np.uint64(31))
 
 
+def _columns(n_words: int) -> np.ndarray:
+    """What tells the words of a row apart."""
+    return np.random.default_rng(n_words).integers(2**63, size=n_words, dtype=np.uint64)
+
+
+_few_columns = lru_cache(maxsize=16)(_columns)  # a generator takes longer than small rows
+
+
 def content_hash(X: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
     """A 64-bit hash of the bytes of each row of `X` (n, F), or of those that `index` names.
 
@@ -145,7 +155,7 @@ def content_hash(X: np.ndarray, index: np.ndarray | None = None) -> np.ndarray:
     n_bytes = n_features * X.itemsize
     word = np.uint64 if n_bytes % 8 == 0 else np.uint32
     n_words = n_bytes // word().itemsize
-    columns = np.random.default_rng(n_words).integers(2**63, size=n_words, dtype=np.uint64)
+    columns = _few_columns(n_words) if n_words <= _FEW else _columns(n_words)
     hashes = np.empty(n_samples, dtype=np.uint64)
     size = max(1, _BLOCK // max(1, n_features))
     for start in range(0, n_samples, size):

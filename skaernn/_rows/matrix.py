@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,6 +71,10 @@ class Counted:
         return self.matrix.X
 
     def __len__(self) -> int:
+        return self._total
+
+    @cached_property
+    def _total(self) -> int:
         return int(self.counts.sum())
 
     def blocks(self, dtype: torch.dtype, size: int = 1 << 20):
@@ -76,13 +83,29 @@ class Counted:
         for start in range(0, len(self.counts), n):
             counts = self.counts[start : start + n]
             where = _places(self.starts[start : start + n], counts)
-            rows = torch.empty(len(where), self.X.shape[1], dtype=dtype, device=self.X.device)
+            rows = torch.empty(where.shape[0], self.X.shape[1], dtype=dtype, device=self.X.device)
             self.matrix.take(where, rows)
             weight = 1.0
             if self.weight is not None:
                 weight = self.weight[start : start + n].repeat_interleave(counts)
                 weight = weight[:, None].to(dtype)
             yield rows, weight
+
+
+def repeated(rows: Any, dtype: torch.dtype) -> Callable[[], Iterable[tuple[Tensor, Any]]]:
+    """What gives the blocks of `rows` again and again.
+
+    One that is all there is, is gathered once; it is not to be written to.
+    """
+    first = next(rows.blocks(dtype))
+    if first[0].shape[0] == len(rows):
+        return lambda: (first,)
+    return lambda: rows.blocks(dtype)
+
+
+def weighted(block: Tensor, weight: Tensor | float) -> Tensor:
+    """A block times its weights, which are a number only where all are one."""
+    return block if isinstance(weight, float) else weight * block
 
 
 def _places(starts: Tensor, counts: Tensor) -> Tensor:

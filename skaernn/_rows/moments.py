@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._core.device import precise
-from .matrix import Counted
+from .matrix import Counted, repeated, weighted
 from .vectors import Rows
 
 
@@ -30,17 +30,19 @@ def moments(rows: Rows | Counted) -> tuple[Tensor, Tensor]:
     others, for the mean, and for the squared deviations from it.
     """
     dtype = precise(rows.X.device)
-    unit = _power_of_two(max(float(block.abs().max()) for block, _ in rows.blocks(dtype)))
-    mean = sum((w * (block / unit)).sum(0) for block, w in rows.blocks(dtype)) / len(rows)
-    spread = sum(
-        (w * (block / unit - mean).square_()).sum(0) for block, w in rows.blocks(dtype)
-    ) / len(rows)
+    blocks, n_rows = repeated(rows, dtype), len(rows)
+    unit = _power_of_two(max(float(block.abs().max()) for block, _ in blocks()))
+    mean = sum(weighted(block / unit, w).sum(0) for block, w in blocks()) / n_rows
+    squares = (weighted((block / unit - mean).square_(), w) for block, w in blocks())
+    spread = sum(square.sum(0) for square in squares) / n_rows
     deviation = spread.sqrt()
     # rounding of the mean alone is no spread
     given = rows.X.dtype if rows.X.is_floating_point() else dtype
     noise = 4 * torch.finfo(given).eps * mean.abs()
     deviation = torch.where(deviation > noise, deviation, 0.0)
-    # and a constant feature is its own mean, to the bit
+    if bool((deviation > 0).all()):
+        return mean * unit, deviation * unit
+    # a constant feature is its own mean, to the bit
     constant = next(rows.blocks(dtype, 1))[0][0]
     return torch.where(deviation > 0, mean * unit, constant), deviation * unit
 

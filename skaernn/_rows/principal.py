@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .._core.device import precise
+from .matrix import repeated, weighted
 from .moments import _power_of_two
 from .vectors import Rows
 
@@ -88,11 +89,12 @@ def principal_components(rows: Rows) -> PrincipalComponents:
     dtype = precise(rows.X.device)
     n_samples, n_features = len(rows), rows.n_features
     mean, largest = 0.0, 0.0
-    for block, w in rows.blocks(dtype):
-        mean = mean + (w * (block / n_samples)).sum(0)
+    blocks = repeated(rows, dtype)
+    for block, w in blocks():
+        mean = mean + weighted(block / n_samples, w).sum(0)
         largest = max(largest, float(block.abs().max()))
     unit = _power_of_two(largest)
-    centred = ((block - mean).div_(unit).mul_(w**0.5) for block, w in rows.blocks(dtype))
+    centred = ((block - mean).div_(unit).mul_(w**0.5) for block, w in blocks())
     if n_samples >= _COVARIANCE_RATIO * n_features:
         covariance = mean.new_zeros(n_features, n_features)
         for block in centred:

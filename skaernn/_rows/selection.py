@@ -39,12 +39,14 @@ def _merge(content: Content, index: np.ndarray, weight: np.ndarray):
     By a quick hash, then, where those agree, by a whole one. Weights of equal rows are added from
     the smallest up, whatever order they came in.
     """
-    first, second = content.quick_hash(index), np.zeros(len(index), dtype=np.uint64)
+    first = content.quick_hash(index)
     order = np.argsort(first)
     equal = first[order[1:]] == first[order[:-1]]
+    if not equal.any():  # nothing to merge
+        return index[order], weight[order]
     tied = order[np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])]
-    if len(tied):
-        second[tied] = content.hash(index[tied])
+    second = np.zeros(len(index), dtype=np.uint64)
+    second[tied] = content.hash(index[tied])
     order = np.lexsort((weight, second, first))
     ranks = np.stack([first, second], axis=1)[order]
     same = (ranks[1:] == ranks[:-1]).all(axis=1)

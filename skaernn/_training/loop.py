@@ -345,6 +345,8 @@ def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise
     """
     known = objective.exact and math.isfinite(state.first_loss)
     n_rows = _FEW if known or may_rise else _SOME
+    if objective.n_rows <= _SOME:  # no cheaper than all
+        n_rows = None
     loss = partial(_penalised, objective, state)
     last = loss(state.theta, n_rows)
     if not (math.isfinite(last) and _has_norm(state.theta)):
@@ -354,9 +356,10 @@ def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise
     share = 1.0 if may_rise else -0.5 if known else -0.25
     if last <= begun + share * abs(begun) and state.last_loss <= max(state.first_loss, begun):
         return "better"
-    begun = begun if known else loss(start)
+    if n_rows is not None:
+        last, begun = loss(state.theta), begun if known else loss(start)
     bound = begun + abs(begun) if may_rise else begun
-    return "better" if loss(state.theta) <= bound else "worse"
+    return "better" if last <= bound else "worse"
 
 
 def _judge_validated(objective: Objective, state: TrainingState, start: Tensor) -> None:

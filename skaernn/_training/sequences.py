@@ -127,7 +127,9 @@ class RecurrentObjective(RowsObjective):
 
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
-        network = self.network if noisy else self.network.with_dropout(0.0)
+        network = self.network
+        if not noisy and network.dropout:
+            network = network.with_dropout(0.0)
         linear_output = network.output_activation == self.loss.output_activation
         passes = network.passes(memory, shape, linear_output=linear_output)
         return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed)

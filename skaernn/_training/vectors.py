@@ -192,7 +192,7 @@ class ReconstructionObjective(RowsObjective):
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
         network, goal = self.network, self.goal
-        if not noisy:
+        if not noisy and network.dropout:
             network = network.with_dropout(0.0)
         passes = network.passes(
             *memory,

@@ -24,14 +24,29 @@ class Layout:
     def __init__(self, shapes: dict[str, tuple[int, ...]]):
         self.shapes = dict(shapes)
         self.offsets: dict[str, int] = {}
+        self._sizes = {name: math.prod(shape) for name, shape in self.shapes.items()}
         self.size = 0
-        for name, shape in self.shapes.items():
+        for name in self.shapes:
             self.offsets[name] = self.size
-            self.size += math.prod(shape)
+            self.size += self._sizes[name]
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of the blocks of `flat` (K, P): tensors (K, rows, columns) in its memory."""
+        n_models = flat.shape[0]
         return {
-            name: flat.narrow(1, self.offsets[name], math.prod(shape)).view(len(flat), *shape)
+            name: flat.narrow(1, self.offsets[name], self._sizes[name]).view(n_models, *shape)
             for name, shape in self.shapes.items()
+        }
+
+    def blocks(self, flat: Tensor, prefix: str = "") -> dict[str, Tensor]:
+        """Views of one model's `flat` (P,): the blocks whose names begin with `prefix`.
+
+        Their names here are what follows it.
+        """
+        return {
+            name.removeprefix(prefix): flat.narrow(0, self.offsets[name], self._sizes[name]).view(
+                shape
+            )
+            for name, shape in self.shapes.items()
+            if name.startswith(prefix)
         }

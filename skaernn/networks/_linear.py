@@ -20,6 +20,39 @@ def linear_from(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     return layer
 
 
+# what every module has of its own: hooks, above all
+_CONTAINERS = [name for name, value in vars(nn.Module()).items() if hasattr(value, "copy")]
+
+
+def patterned(pattern: nn.Module, values: dict[int, Tensor]) -> nn.Module:
+    """A module like `pattern` in all but its parameters.
+
+    What constructors do is done once, for the pattern: for the modules of a small network they
+    take longer than an epoch.
+
+    Parameters
+    ----------
+    pattern : nn.Module
+        None of its modules refers to another that is not its own, or changes what else it has.
+    values : dict of Tensor
+        What is to be each parameter, by the `id` of the pattern's.
+    """
+    module = object.__new__(type(pattern))
+    state = module.__dict__
+    state.update(pattern.__dict__)
+    for name in _CONTAINERS:
+        state[name] = state[name].copy()
+    state["_parameters"] = {
+        name: None if parameter is None else nn.Parameter(values[id(parameter)])
+        for name, parameter in pattern._parameters.items()
+    }
+    state["_modules"] = {
+        name: None if child is None else patterned(child, values)
+        for name, child in pattern._modules.items()
+    }
+    return module
+
+
 def with_memory(module: nn.Module, device: torch.device | str) -> nn.Module:
     """A module made on "meta", with memory on `device`, whatever is in it.
 

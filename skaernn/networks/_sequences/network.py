@@ -9,15 +9,17 @@ for the pooled h and x (or for those of every step).
 
 from __future__ import annotations
 
+import functools
+import weakref
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..._native.functions import Functions
 from .._activations import OUTPUTS
-from .._linear import linear_from, with_memory
-from .cells import start_weights
+from .._linear import linear_from, patterned, with_memory
+from .cells import TorchCell, start_weights
 from .compiled import CompiledNetwork, can_compile
 from .module import UNITS, RecurrentModule
 from .packing import Packing
@@ -79,12 +81,7 @@ class RecurrentNetwork(RecurrentShape):
 
     def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
         """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
-        # made without memory, and then given some: nothing is drawn from the global generator
-        layers = self.cells[0].layers(self.n_layers, self.bidirectional, theta.dtype)
-        with_memory(layers, theta.device)
-        for weights, cell, blocks in self._weights_of(layers, theta):
-            for weight, value in zip(weights, cell.to_module(blocks), strict=True):
-                weight.data.copy_(value)
+        layers = self._built(theta)
         layers.flatten_parameters()
         block = self.blocks(theta, "output")["weight"]
         pooling = self.pool.built(self.blocks(theta, "pool"))
@@ -108,17 +105,46 @@ class RecurrentNetwork(RecurrentShape):
     def pack(self, module: RecurrentModule, theta: Tensor) -> None:
         """Write the parameters of `module` into `theta` (P,)."""
         for weights, cell, blocks in self._weights_of(module.layers, theta):
-            cell.from_module(weights, blocks)
+            cell.from_module([weight.data for weight in weights], blocks)
         for name, block in self.blocks(theta, "pool").items():
             block.copy_(getattr(module.pooling, name).weight.T)
         block = self.blocks(theta, "output")["weight"]
         block[:-1] = module.output.weight.T
         block[-1] = module.output.bias
 
+    def _built(self, theta: Tensor) -> nn.Module:
+        """Its layers, with copies of their parameters in `theta` (P,)."""
+        first = self.cells[0]
+        if isinstance(first, TorchCell):
+            pattern = _pattern(first, self.n_layers, self.bidirectional, theta.dtype)
+            values = {
+                id(weight): value.clone(memory_format=torch.contiguous_format)
+                for weights, cell, blocks in self._weights_of(pattern, theta)
+                for weight, value in zip(weights, cell.to_module(blocks), strict=True)
+            }
+            layers = patterned(pattern, values)
+            # where torch's own layers look for them
+            flat = [layers._parameters[name] for name in pattern._flat_weights_names]
+            refs = [weakref.ref(weight) for weight in flat]
+            vars(layers).update(_flat_weights=flat, _flat_weight_refs=refs)
+            return layers
+        # made without memory, and then given some: nothing is drawn from the global generator
+        layers = first.layers(self.n_layers, self.bidirectional, theta.dtype)
+        with_memory(layers, theta.device)
+        for weights, cell, blocks in self._weights_of(layers, theta):
+            for weight, value in zip(weights, cell.to_module(blocks), strict=True):
+                weight.data.copy_(value)
+        return layers
+
     def _weights_of(self, layers, theta: Tensor):
         """Yield parameters of each of a module's layers, its cell and its blocks in `theta`."""
         every = iter(layers.all_weights)
         for i, cell in enumerate(self.cells):
             for direction in self.directions:
-                weights = [weight.data for weight in next(every)]
-                yield weights, cell, self.blocks(theta, f"{i}.{direction}")
+                yield next(every), cell, self.blocks(theta, f"{i}.{direction}")
+
+
+@functools.lru_cache(maxsize=16)
+def _pattern(cell: TorchCell, n_layers: int, bidirectional: bool, dtype: torch.dtype) -> nn.Module:
+    """Layers without numbers."""
+    return cell.layers(n_layers, bidirectional, dtype)

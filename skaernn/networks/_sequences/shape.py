@@ -100,9 +100,7 @@ class RecurrentShape:
 
     def blocks(self, flat: Tensor, prefix: str) -> dict[str, Tensor]:
         """Views of the blocks of `flat` (P,) whose names begin with `prefix` and a dot."""
-        views = self.layout.views(flat[None])
-        start = f"{prefix}."
-        return {n.removeprefix(start): v[0] for n, v in views.items() if n.startswith(start)}
+        return self.layout.blocks(flat, f"{prefix}.")
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ affine path beside the networks g::
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .._activations import ACTIVATIONS, OUTPUTS
-from .._linear import TransposedLinear, linear_from
+from .._linear import TransposedLinear, linear_from, patterned
 from .autograd import KeyedDropout, ModulePasses
 from .dense_passes import DensePasses
 from .dense_shape import DenseShape
@@ -46,8 +47,8 @@ class DenseAutoencoder(DenseShape):
             # drawn in float32 on the CPU: the same start for every dtype and device
             draw = torch.empty(view.shape, dtype=torch.float32, device="cpu")
             draw.uniform_(-1, 1, generator=generator)
-            draw[:-1] *= math.sqrt(6.0 / (n_in + n_out))
-            draw[-1] *= n_in**-0.5
+            draw[:-1].mul_(math.sqrt(6.0 / (n_in + n_out)))
+            draw[-1].mul_(n_in**-0.5)
             view.copy_(draw)
         if self.variational and not self.linear_path:
             block = self._views(theta)[f"encoder.{self.n_hidden}"]
@@ -70,7 +71,18 @@ class DenseAutoencoder(DenseShape):
 
     def module(self, theta, mean=None, scale=None):
         """A plain module with copies of `theta` (P,), `mean` and `scale`, in eval mode."""
-        return self.joined(*self._built(self._views(theta)), mean, scale)
+        if self.tied_weights:  # where a layer refers to another
+            return self.joined(*self._built(self._views(theta)), mean, scale)
+        pattern, places = _pattern(self)
+        begin = theta.storage_offset()
+        values = {
+            parameter: theta.as_strided(size, stride, begin + offset).clone()
+            for parameter, size, stride, offset in places
+        }
+        module = patterned(pattern, values)
+        for name, value in (("mean", mean), ("scale", scale)):
+            module._buffers[name] = None if value is None else value.clone()
+        return module
 
     def bound(self, theta: Tensor, grad: Tensor | None) -> AutoencoderModule:
         """The module whose parameters are views of `theta` (P,), and their `grad` of `grad`."""
@@ -149,3 +161,15 @@ class DenseAutoencoder(DenseShape):
             if isinstance(side.path, nn.Linear):
                 placed.append((side.path.weight, block[width:-1].T))
         return placed
+
+
+@functools.lru_cache(maxsize=16)
+def _pattern(network: DenseAutoencoder) -> tuple[AutoencoderModule, list[tuple]]:
+    """Its module without numbers, and where in theta (P,) they are: id, size, stride, offset."""
+    theta = torch.empty(network.layout.size, device="meta")
+    module = network.joined(*network._built(network._views(theta)), None, None)
+    places = [
+        (id(parameter), view.size(), view.stride(), view.storage_offset())
+        for parameter, view in network._placed(module, theta)
+    ]
+    return module, places

@@ -19,6 +19,8 @@ from .._activations import ACTIVATIONS
 from .._layout import Layout
 from .interface import MASK_NUMBERS, AutoencoderNetwork
 
+_SMALL = 1 << 16  # parameters
+
 
 @dataclass(frozen=True)
 class DenseShape(AutoencoderNetwork):
@@ -85,10 +87,8 @@ class DenseShape(AutoencoderNetwork):
     @property
     def penalised(self):
         """Mask (P,): 1 for what the L2 penalty acts on, 0 for biases and linear path."""
-        mask = torch.zeros(1, self.layout.size, device="cpu")
-        for name, view in self.layout.views(mask).items():
-            view[0, : self._network_rows(name)] = 1
-        return mask[0]
+        # a large one is not worth keeping
+        return (_penalised if self.layout.size <= _SMALL else _penalised.__wrapped__)(self)
 
     @property
     def largest_product(self):
@@ -107,7 +107,7 @@ class DenseShape(AutoencoderNetwork):
 
     def _views(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of the blocks of one model's `flat` (P,)."""
-        return {name: view[0] for name, view in self.layout.views(flat[None]).items()}
+        return self.layout.blocks(flat)
 
     def _network_rows(self, name: str) -> int:
         """How many rows of a block are weights of the network, not of the path or the bias."""
@@ -126,3 +126,11 @@ def _layout(network: DenseShape) -> Layout:
             beside = widths[0] if network.has_path and i == network.n_hidden else 0
             shapes[f"{side}.{i}"] = (1 if tied else widths[i] + beside + 1, n_out)
     return Layout(shapes)
+
+
+@functools.lru_cache(maxsize=16)
+def _penalised(network: DenseShape) -> torch.Tensor:
+    mask = torch.zeros(1, network.layout.size, device="cpu")
+    for name, view in network.layout.views(mask).items():
+        view[0, : network._network_rows(name)] = 1
+    return mask[0]

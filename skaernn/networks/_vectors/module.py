@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -81,7 +83,7 @@ class AutoencoderModule(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The floating type it computes in."""
-        return next(self.parameters()).dtype
+        return next(_parameters(self)).dtype
 
     def to_scaled(self, x: Tensor) -> Tensor:
         """From the user's units to the network's, in the wider of the two types until last."""
@@ -125,3 +127,13 @@ class VariationalModule(AutoencoderModule):
     def code(self, scaled: Tensor) -> Tensor:
         """Mean codes (n, C) of scaled vectors (n, F)."""
         return self.posterior(scaled)[0]
+
+
+def _parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """What `module.parameters` yields, which first makes ready to tell one from the other."""
+    for parameter in module._parameters.values():
+        if parameter is not None:
+            yield parameter
+    for child in module._modules.values():
+        if child is not None:
+            yield from _parameters(child)
