@@ -12,6 +12,8 @@ from importlib.util import find_spec
 import torch
 from settings import unusual_settings  # noqa: F401 - a fixture for all
 
+from skaernn._native.library import kernels
+
 # torch says many warnings once in a process, so that one test would hide them from the others.
 torch.set_warn_always(True)
 
@@ -19,3 +21,8 @@ torch.set_warn_always(True)
 collect_ignore = ["contracts/test_callbacks.py", "contracts/test_sequence_callbacks.py"]
 if find_spec("sklearn.callback"):
     collect_ignore = []
+
+
+def pytest_report_header():
+    """Which kernels the answers of fitted networks come from."""
+    return f"kernels: {kernels()}"

@@ -368,6 +368,20 @@ def test_states_that_fade_cost_nothing(choose, kind, dtype):
     assert not (np.abs(ended[ended != 0]) < tiny).any()
 
 
+@pytest.mark.skipif(not set(KINDS) >= FUSED, reason="needs both kinds of wide vectors")
+@every_type
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("hidden_size", [1, 7, 16, 50])
+def test_networks_have_the_same_bits_with_all_wide_vectors(choose, dtype, cell, hidden_size):
+    network, module = recurrent(TYPES[dtype], cell=cell, hidden_size=hidden_size, n_layers=2)
+    sequences, answers = ragged(50, 3, dtype), []
+    for kind in sorted(FUSED):
+        choose(kind)
+        output, ended = run_network(network, module, sequences, None, CPU)
+        answers.append(output.tobytes() + ended.tobytes())
+    assert answers[0] == answers[1]
+
+
 # Modules that users edit.
 
 
