@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._core.device import precise
-from .._core.interrupts import interrupts_deferred
+from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._inference.chunks import in_chunks
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
@@ -160,6 +160,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             X = self._rows_to_run(X)
             weight = check_weights(sample_weight, X)
             [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+            check_interrupts()
             return explained_variance(self.module_, rows)
 
     def sample(
