@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from .._core.device import precise
-from .._core.interrupts import interrupts_deferred
+from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._inference.chunks import in_chunks
 from .._inference.rows import decoded, encoded
 from .._inference.scores import explained_variance
@@ -160,6 +160,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             X = self._rows_to_run(X)
             weight = check_weights(sample_weight, X)
             [rows] = make_rows(X, to_tensor(X, self.device_), weight, precise(self.device_))
+            check_interrupts()
             return explained_variance(self.module_, rows)
 
     def sample(

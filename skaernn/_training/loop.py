@@ -345,7 +345,7 @@ def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise
     """
     known = objective.exact and math.isfinite(state.first_loss)
     n_rows = _FEW if known or may_rise else _SOME
-    if objective.n_rows <= _SOME:  # no cheaper than all
+    if objective.n_rows <= _SOME:  # some are no cheaper than all
         n_rows = None
     loss = partial(_penalised, objective, state)
     last = loss(state.theta, n_rows)
