@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from ctypes import c_int64, c_void_p
-from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +19,6 @@ from .._native.functions import Functions
 from .._native.library import compiled_kernels
 
 _packed: WeakKeyDictionary[nn.Module, dict[Hashable, _Packed]] = WeakKeyDictionary()
-_lock = Lock()
 
 
 def compiled_for(
@@ -44,13 +42,11 @@ def compiled_for(
     compiled = compiled_kernels() if device.type == "cpu" else None
     if compiled is None:
         return None
-    with _lock:
-        packed = _packed.setdefault(module, {})
-        found = packed.get(part)
+    # without a lock: two threads may pack the same, and an interrupt would leave it locked
+    packed = _packed.setdefault(module, {})
+    found = packed.get(part)
     if found is None or not found.still_is(module):
-        found = _Packed(compiled, module, build)
-        with _lock:
-            packed[part] = found
+        packed[part] = found = _Packed(compiled, module, build)
     return found.made
 
 
