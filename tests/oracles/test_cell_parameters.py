@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skaernn.networks._sequences.cells import CELLS, TorchCell
+from skaernn.networks._sequences.cells import CELLS, TorchCell, orthogonal
 
 OF_TORCH = [name for name, cell in CELLS.items() if issubclass(cell, TorchCell)]
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}  # some tens of operations in float64
@@ -49,6 +49,8 @@ def test_start(name, hidden_size):
     for gate in w_hh.split(hidden_size):
         one = torch.eye(hidden_size, dtype=torch.float64)
         torch.testing.assert_close(gate @ gate.T, one, rtol=0, atol=1e-6)  # as float32 has it
+    if hidden_size > 1:
+        assert len({float(gate[0, 0]) for gate in w_hh.split(hidden_size)}) == cell.n_gates
     bound = (6 / (50 + hidden_size)) ** 0.5
     assert 0.9 * bound < w_ih.abs().max() <= bound
     assert abs(w_ih.mean()) < 4 * bound / (3 * w_ih.numel()) ** 0.5
@@ -59,11 +61,52 @@ def test_start(name, hidden_size):
 
 
 def test_orthogonal_starts_are_uniform():
-    """Without a sign rule, the QR of LAPACK has a negative diagonal nearly always."""
+    """Without a sign rule, reflections leave a negative diagonal nearly always."""
     traces = [float(started(CELLS["rnn"](1, 3), seed=s)["weight"][:3].trace()) for s in range(200)]
     # uniform orthogonal matrices have a trace of mean 0 and variance 1
     assert abs(np.mean(traces)) < 4 / 200**0.5
     assert abs(np.var(traces) - 1) < 0.5
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_every_entry_of_orthogonal_matrices_is_distributed_alike(size):
+    n = 20_000
+    q = orthogonal(n, size, torch.Generator().manual_seed(0)).double()
+    # moments of a coordinate of the unit sphere; 6 deviations, for up to 25 entries
+    for power, expected in ((1, 0.0), (2, 1 / size), (4, 3 / (size * (size + 2)))):
+        moment = (q**power).mean(0)
+        assert float((moment - expected).abs().max()) < 6 / n**0.5, power
+    assert abs(float(torch.linalg.det(q).mean())) < 6 / n**0.5  # reflections half the time
+    # and independent of each other: of the others, of the other matrices
+    assert abs(float((q[:, 0, 0] * q[:, -1, -1]).mean()) - (size == 1)) < 6 / n**0.5
+    assert abs(float((q[1:] * q[:-1]).mean())) < 6 / n**0.5
+
+
+def test_orthogonal_matrices_are_products_of_reflections():
+    """Stewart's product, one reflection after the other, in float64."""
+    size = 6
+    found = orthogonal(2, size, torch.Generator().manual_seed(0)).double().numpy()
+    draw = torch.empty(2, size, size).normal_(generator=torch.Generator().manual_seed(0))
+    for q, rows in zip(found, draw.double().numpy(), strict=True):
+        expected = np.eye(size)
+        for k, x in enumerate(rows):
+            x = np.where(np.arange(size) < k, 0.0, x)
+            sign = np.sign(x[k])
+            v = x + sign * np.linalg.norm(x) * np.eye(size)[k]
+            column = np.eye(size) - 2 * np.outer(v, v) / (v @ v)
+            expected = expected @ column
+            expected[:, k] *= -sign  # no later reflection touches it
+        np.testing.assert_allclose(q, expected.T, atol=1e-6)
+
+
+def test_large_orthogonal_matrices_are_as_orthogonal_as_float32_has_it():
+    q = orthogonal(1, 512, torch.Generator().manual_seed(0))[0].double()
+    torch.testing.assert_close(q @ q.T, torch.eye(512).double(), rtol=0, atol=1e-6)
+
+
+def test_a_draw_of_zero_leaves_no_hole(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "normal_", lambda self, generator: self.zero_())
+    assert torch.equal(orthogonal(1, 3, torch.Generator()).abs()[0], torch.eye(3))
 
 
 @pytest.mark.parametrize("name", CELLS)
