@@ -25,7 +25,7 @@ STYLES = {
 WORDS = {
     answers.OURS: "skaernn predict",
     answers.LAYER: "torch nn.LSTM",
-    answers.MODULE: "module_",
+    answers.MODULE: "its module_",
 }
 
 
@@ -45,21 +45,80 @@ def tasks(dtypes, quick):
                 yield task
 
 
-def draw(record, path, dtype="float32"):
-    """A panel for each size, both axes logarithmic; lines are labelled where they end."""
+def draw(record, path):
+    """A row of panels for each type of number, a column for each size; all axes logarithmic."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    lines = [x for x in record["lines"] if x["part"] == "growth" and x["dtype"] == dtype]
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True, layout="constrained")
-    for panel, axis in zip(panels, TITLES, strict=True):
-        of_axis = [line for line in lines if line["column"] == axis]
-        sizes = [line["facts"]["size"] for line in of_axis]
-        for name, style in STYLES.items():
-            times = np.array([np.median(line["seconds"][name]) for line in of_axis])
-            panel.loglog(sizes, times, **style)
-        panel.set_xlabel(TITLES[axis])
-    figure.savefig(path, dpi=150)
+    lines = [line for line in record["lines"] if line["part"] == "growth"]
+    dtypes = list(dict.fromkeys(line["dtype"] for line in lines))
+    shape = len(dtypes), len(SIZES)
+    with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, panels = plt.subplots(
+            *shape,
+            figsize=(9.5, 0.7 + 2.4 * len(dtypes)),
+            sharex="col",
+            sharey=True,
+            squeeze=False,
+            layout="constrained",
+        )
+        for dtype, row in zip(dtypes, panels, strict=True):
+            for axis, panel in zip(SIZES, row, strict=True):
+                found = [x for x in lines if x["dtype"] == dtype and x["column"] == axis]
+                _draw_panel(panel, axis, found)
+            row[0].set_ylabel(f"CPU time, {dtype}")
+        for axis, panel in zip(SIZES, panels[-1], strict=True):
+            panel.set_xlabel(TITLES[axis])
+        for panel in panels[:, -1]:  # last, for what is drawn moves the limits
+            _label_ends(panel)
+        figure.savefig(path, dpi=200)
     plt.close(figure)
+
+
+def _draw_panel(panel, axis, lines):
+    """Medians, with a band from the smallest to the largest time."""
+    sizes = [line["facts"]["size"] for line in lines]
+    for name, style in STYLES.items():
+        times = [line["seconds"][name] for line in lines]
+        panel.loglog(sizes, [np.median(t) for t in times], label=WORDS[name], **style)
+        low, high = [min(t) for t in times], [max(t) for t in times]
+        panel.fill_between(sizes, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    if axis == "units":
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(sizes, [str(size) for size in sizes])
+    else:
+        ticks = 10 ** np.arange(np.log10(max(sizes)) + 0.5, dtype=int)
+        panel.set_xticks(ticks, [f"{t // 1000}k" if t >= 1000 else f"{t}" for t in ticks])
+    panel.xaxis.minorticks_off()
+    panel.yaxis.set_major_formatter(lambda seconds, _: _in_words(seconds))
+    panel.grid(axis="y", color="#dddddd", linewidth=0.6)
+    panel.set_axisbelow(True)
+
+
+def _in_words(seconds):
+    """100 µs, 1 ms."""
+    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
+        if seconds * factor < 999:
+            return f"{seconds * factor:g} {unit}"
+    return f"{seconds:g} s"
+
+
+def _label_ends(panel, gap=0.11):
+    """Name lines where they end, apart from each other by a share of the panel's height."""
+    lines = sorted(panel.get_lines(), key=lambda line: np.log(line.get_ydata()).mean())
+    low, high = np.log(panel.get_ylim())
+    heights = np.array([(np.log(line.get_ydata()[-1]) - low) / (high - low) for line in lines])
+    apart = gap * np.arange(len(lines))
+    pushed = apart + np.maximum.accumulate(heights - apart)  # upwards, and half of it back
+    pushed -= np.mean(pushed - heights)
+    for line, height in zip(lines, pushed, strict=True):
+        panel.annotate(
+            line.get_label(),
+            (1.02, height),
+            xycoords="axes fraction",
+            color=line.get_color(),
+            va="center",
+            fontweight="bold" if line.get_linestyle() == "-" else "normal",
+        )

@@ -124,12 +124,24 @@ def _set_recurrent(layer, cell, w):
         layer.set_weights([kernel, recurrent, w["bias_ih"] + w["bias_hh"]])
 
 
+def _activations(cell, dtype):
+    """JAX's own where Keras's would not do: on JAX they answer float64 with float32."""
+    if dtype == "float32":
+        return {}
+    import jax
+
+    gates = {} if cell == "rnn" else {"recurrent_activation": jax.nn.sigmoid}
+    return {"activation": jax.numpy.tanh} | gates
+
+
 def _recurrent_model(keras, cell, with_state, w):
     kinds = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
     dtype = str(w["x"].dtype)
     n_hidden = w["weight_hh"].shape[1]
     x = keras.Input(w["x"].shape[1:], dtype=dtype)
-    layer = kinds[cell](n_hidden, return_state=with_state, dtype=dtype)
+    layer = kinds[cell](
+        n_hidden, return_state=with_state, dtype=dtype, **_activations(cell, dtype)
+    )
     output = keras.layers.Dense(w["output_weight"].shape[0], dtype=dtype)
     if with_state:
         n_states = 2 if cell == "lstm" else 1
@@ -189,7 +201,7 @@ class _Worker:
 
     def _build(self, kind, w):
         self.keras.backend.clear_session()
-        self.keras.config.set_floatx(str(w["x"].dtype))  # SimpleRNN's cell asks for it
+        self.keras.config.set_floatx(str(w["x"].dtype))
         if kind == "dense":
             model, inputs = _dense_model(self.keras, w)
         else:

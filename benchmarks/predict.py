@@ -44,11 +44,13 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 # What is demanded. One answer: seconds beyond `StandardScaler.transform` of the same numbers.
 BEYOND_SCALER = {"sequence": 80e-6, "step": 80e-6, "row": 60e-6}
 STREAM_STEP = 15e-6  # seconds of one step by a stream
-SPEED_OF_LAYER = {"lstm": 1.0, "gru": 2.0, "rnn": 2.0}  # of 5000 sequences
+SPEED_OF_LAYER = {"lstm": 1.0, "gru": 2.0, "rnn": 2.0}  # of 5000 sequences, at once or in parts
 SPEED_OF_MODULE = 1.0  # of 200 000 rows, beside our own module in chunks
 STEPS_A_SECOND = {("gru", "float32"): 3e6}  # of many streams
 
 N_SEQUENCES, N_ROWS, N_STREAMS = 5000, 200_000, 100_000
+ROUNDS_OF_LONG = 3
+OF_NETWORK = f"{answers.N_CHANNELS} channels, {answers.N_UNITS} units"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Effort:
 
     rounds: dict
     sample: float  # seconds of a contender's turn, at least a call
-    long: float = 0.5  # seconds of a call from which on three rounds do
+    long: float = 1.0  # seconds of a call from which on fewer rounds do
 
 
 FULL = Effort({"latency": 21, "throughput": 9, "growth": 5}, sample=0.01)
@@ -86,8 +88,7 @@ def check_agreement(task):
 
 
 def calls_a_turn(contender, sample):
-    """How many calls a turn is made of."""
-    contender.seconds(1)
+    """How many calls a turn is made of; the answer has been looked at, so it has run once."""
     first = contender.seconds(1)
     if first < sample:  # the first calls are slower than those that follow
         n = max(1, min(10, int(sample / max(first, 1e-7))))
@@ -103,9 +104,8 @@ def measure(task, part, effort):
     for i in range(effort.rounds[part]):
         gc.collect()
         for name in run.rotated(task.contenders, i):
-            times[name].append(task.contenders[name].seconds(n_calls[name]) / n_calls[name])
-        if i + 1 >= 3 and max(map(min, times.values())) > effort.long:
-            break
+            if i < ROUNDS_OF_LONG or min(times[name]) < effort.long:
+                times[name].append(task.contenders[name].seconds(n_calls[name]) / n_calls[name])
     line = {"part": part, "group": task.group, "column": task.column, "dtype": task.dtype}
     line |= {"n_items": task.n_items, "seconds": times, "left_out": task.left_out}
     other = [
@@ -119,19 +119,18 @@ def measure(task, part, effort):
 
 def latency(peer):
     """Tasks of one answer."""
-    of_network = f"{answers.N_CHANNELS} channels, {answers.N_UNITS} units"
     for dtype in DTYPES:
         for cell in CELLS:
             fitted = answers.Recurrent(cell, dtype)
             task = answers.sequences(fitted, 1, answers.N_STEPS, peer)
-            task.group = f"One sequence of {answers.N_STEPS} steps, {of_network}"
+            task.group = f"One sequence of {answers.N_STEPS} steps, {OF_NETWORK}"
             answers.add_scaler(
                 task, answers.noise(1, answers.N_STEPS * answers.N_CHANNELS, dtype=dtype)
             )
             task.bars = [Bar(answers.OURS, "beyond", BEYOND_SCALER["sequence"], answers.SCALER)]
             yield task
             task = answers.steps(fitted, 1, peer)
-            task.group = f"One step with state, {of_network}"
+            task.group = f"One step with state, {OF_NETWORK}"
             answers.add_scaler(task, answers.noise(1, answers.N_CHANNELS, dtype=dtype))
             task.bars = [
                 Bar(answers.STEP, "beyond", BEYOND_SCALER["step"], answers.SCALER),
@@ -146,18 +145,20 @@ def latency(peer):
 
 def throughput(peer, n_streams):
     """Tasks of many answers."""
-    of_network = f"{answers.N_CHANNELS} channels, {answers.N_UNITS} units"
     for dtype in DTYPES:
         for cell in CELLS:
             fitted = answers.Recurrent(cell, dtype)
             task = answers.sequences(fitted, N_SEQUENCES, answers.N_STEPS, peer)
-            task.group = f"{N_SEQUENCES} sequences of {answers.N_STEPS} steps, {of_network}"
+            task.group = f"{N_SEQUENCES} sequences of {answers.N_STEPS} steps, {OF_NETWORK}"
             if cell in SPEED_OF_LAYER:
-                task.bars = [Bar(answers.OURS, "speed", SPEED_OF_LAYER[cell], answers.LAYER)]
+                task.bars = [
+                    Bar(answers.OURS, "speed", SPEED_OF_LAYER[cell], beside)
+                    for beside in (answers.LAYER, answers.LAYER_FEW)
+                ]
             yield task
             for n in n_streams:
                 task = answers.steps(fitted, n, peer)
-                task.group = f"{n} streams, one step each, {of_network}"
+                task.group = f"{n} streams, one step each, {OF_NETWORK}"
                 name = answers.STREAM if answers.STREAM in task.contenders else answers.STEP
                 if (cell, dtype) in STEPS_A_SECOND:
                     task.bars = [Bar(name, "rate", STEPS_A_SECOND[cell, dtype])]
@@ -195,8 +196,8 @@ def measure_all(options, peer):
     rounds = ", ".join(f"{part} {effort.rounds[part]}" for part in options.parts)
     record["settings"] = (
         f"{time.strftime('%Y-%m-%d')}, `benchmarks/predict.py`; one thread, CPU time; rounds: "
-        f"{rounds} (3 where a call takes over {effort.long:g} s), each of {effort.sample:g} s or "
-        "a call."
+        f"{rounds} ({ROUNDS_OF_LONG} where a call takes over {effort.long:g} s), a turn of "
+        f"{effort.sample:g} s or one call."
     )
     record |= {"quick": options.quick, "lines": []}
     with run.threads(1):

@@ -1,7 +1,14 @@
-"""Turns the record of `predict.py` into Markdown. Nothing is computed anywhere else."""
+"""Turns the record of `predict.py` into Markdown: `python benchmarks/predict_table.py RECORD`.
+
+`predict.py` prints the same text. Nothing is computed anywhere else: the record holds raw times.
+"""
+
+import argparse
+import json
+from pathlib import Path
 
 import numpy as np
-from table import markdown_table, median_ratio, spread
+from table import markdown_table, spread
 
 READING = (
     "Times are medians over rounds. In brackets stands how many times as fast as that contender "
@@ -9,6 +16,25 @@ READING = (
     "contenders were compared with torch's in float64 before the clock started; those marked * "
     "do another work, and were compared with what that should give."
 )
+# columns of the README's table: contenders by the beginnings of their names
+SUMMARISED = {
+    "torch": ("torch's layer", "its own module_"),
+    "skorch": ("skorch",),
+    "Keras": ("Keras",),
+    "MLPRegressor": ("MLPRegressor",),
+}
+
+
+def paired(times, others):
+    """Both as arrays of the rounds in which both took part: who is slow has fewer of them."""
+    n = min(len(times), len(others))
+    return np.array(times[:n]), np.array(others[:n])
+
+
+def speed(times, others):
+    """How many times as fast as the others: the median of the ratios round by round."""
+    ours, theirs = paired(times, others)
+    return float(np.median(theirs / ours))
 
 
 def judged(line, bar):
@@ -16,13 +42,14 @@ def judged(line, bar):
     times = line["seconds"]
     if bar["contender"] not in times or (bar["beside"] and bar["beside"] not in times):
         return None
-    ours = np.array(times[bar["contender"]])
+    ours = times[bar["contender"]]
     if bar["kind"] == "beyond":
-        return float(np.median(ours - times[bar["beside"]]))
+        ours, theirs = paired(ours, times[bar["beside"]])
+        return float(np.median(ours - theirs))
     if bar["kind"] == "at most":
         return float(np.median(ours))
     if bar["kind"] == "speed":
-        return median_ratio(times[bar["beside"]], ours)
+        return speed(ours, times[bar["beside"]])
     return line["n_items"] / float(np.median(ours))
 
 
@@ -69,16 +96,18 @@ def _bar_rows(record):
             ]
 
 
+def _number(value):
+    """With two digits or three."""
+    return f"{value:.{3 if value < 1 else 1 if value < 10 else 0}f}"
+
+
 def _cell(line, name):
     times = line["seconds"].get(name)
     if times is None:
         return ""
-    factor = 1e6 if line["part"] == "latency" else 1e3
+    text = _number((1e6 if line["part"] == "latency" else 1e3) * np.median(times))
     first = next(iter(line["seconds"]))
-    text = f"{factor * np.median(times):.{1 if factor * np.median(times) < 10 else 0}f}"
-    if name == first:
-        return text
-    return f"{text} ({median_ratio(times, line['seconds'][first]):.2f})"
+    return text if name == first else f"{text} ({speed(line['seconds'][first], times):.2f})"
 
 
 def _section(group, lines):
@@ -96,7 +125,7 @@ def _section(group, lines):
     largest = max((spread(s), name) for line in lines for name, s in line["seconds"].items())
     parts.append(f"Largest spread: {largest[0]:.2f}, of {largest[1]}.")
     for name, values in _facts(lines).items():
-        parts.append(f"{name}: {values}.".capitalize())
+        parts.append(f"{name[0].upper()}{name[1:]}: {values}.")
     left_out = dict.fromkeys(
         f"{name} was left out{_of(lines, name)}: {why}."
         for line in lines
@@ -139,7 +168,17 @@ def _growth_section(group, lines):
         [str(size), *(_cell(found[size, dtype], name) for dtype in dtypes for name in names)]
         for size in sizes
     ]
-    return f"### Growth: {group} (ms)\n\n{markdown_table(header, rows)}"
+    ratios = {
+        (size, dtype): speed(*(line["seconds"][name] for name in names[:2]))
+        for (size, dtype), line in found.items()
+    }
+    worst = min(ratios, key=ratios.get)
+    note = (
+        f"Least favourable beside {names[1]}: {ratios[worst]:.2f} times as fast, at {worst[0]} "
+        f"{lines[0]['column']} in {worst[1]}; slower at "
+        f"{sum(ratio < 1 for ratio in ratios.values())} of {len(ratios)}."
+    )
+    return f"### Growth: {group} (ms)\n\n{markdown_table(header, rows)}\n\n{note}"
 
 
 def render(record):
@@ -160,3 +199,34 @@ def render(record):
     for (grows, group), lines in groups.items():
         parts += ["", (_growth_section if grows else _section)(group, lines)]
     return "\n".join(parts)
+
+
+def summary(record, column="LSTM", dtype="float32"):
+    """The README's table: our time of an answer, and how many times as fast as others that is."""
+    rows = []
+    for line in record["lines"]:
+        if line["part"] == "growth" or line["dtype"] != dtype:
+            continue
+        if line["column"] not in (column, "64-128-16"):
+            continue
+        seconds = line["seconds"]
+        ours = "Stream.push" if "Stream.push" in seconds else next(iter(seconds))
+        unit, factor = ("µs", 1e6) if line["part"] == "latency" else ("ms", 1e3)
+        what = f"{line['group'].split(', 4 channels')[0]}, {line['column']}"
+        cells = [what, f"`{ours}`", f"{_number(factor * np.median(seconds[ours]))} {unit}"]
+        for prefixes in SUMMARISED.values():  # of each its fastest way
+            names = [name for name in seconds if name.startswith(prefixes)]
+            names = [name for name in names if name not in line["other_work"]]
+            fastest = min((np.median(seconds[name]), name) for name in names)[1] if names else None
+            cells.append(f"{speed(seconds[ours], seconds[fastest]):.1f}" if fastest else "")
+        rows.append(cells)
+    return markdown_table(["answer", "by", "time", *SUMMARISED], rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Markdown tables of a record of predict.py")
+    parser.add_argument("path", type=Path, help="predict.json, which predict.py --out wrote")
+    parser.add_argument("--summary", action="store_true", help="the README's table only")
+    arguments = parser.parse_args()
+    record = json.loads(arguments.path.read_text())
+    print(summary(record) if arguments.summary else render(record))
