@@ -63,7 +63,9 @@ class Stream:
     (1,)
     """
 
-    def __init__(self, model: PredictorEstimator, n_streams: int = 1, method: str = "predict"):
+    def __init__(
+        self, model: PredictorEstimator, n_streams: int = 1, *, method: str = "predict"
+    ) -> None:
         model._check_is_fitted()
         stateless = model._fitted.network.stateless
         if stateless:
@@ -128,15 +130,20 @@ class Stream:
             output = self._run(steps, rows)
         return self._answer(output)
 
-    def reset(self, ids: ArrayLike | None = None) -> None:
+    def reset(self, ids: ArrayLike | None = None) -> Stream:
         """Begin anew: all streams, or those of `ids`.
 
         Parameters
         ----------
         ids : array-like of int of shape (n,) or None
+
+        Returns
+        -------
+        self : Stream
         """
         rows = slice(None) if ids is None else self._checked_ids(ids, None)
         self._states[rows] = 0
+        return self
 
     @property
     def states(self) -> np.ndarray:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import sklearn.utils
 
+from .._core.interrupts import interrupts_deferred
+
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))  # in the order of bytes that is native
 
 
@@ -28,7 +30,7 @@ def is_plain(X: Any, n_dims: int | None = None) -> bool:
 
 def all_finite(X: np.ndarray) -> bool:
     """Whether the sum of floats says that all are finite; False where it cannot tell."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with interrupts_deferred(), np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(X.sum())
 
 

@@ -74,7 +74,7 @@ def test_so_are_those_of_classifiers(method, per_step):
     labels = np.where(X[:, :, 0].cumsum(1) > 0, "up", "down")
     labels = labels if per_step else labels[:, -1]
     model = RNNSequenceClassifier(return_sequences=per_step, **QUICK).fit(X, labels)
-    stream = Stream(model, N, method)
+    stream = Stream(model, N, method=method)
     for t in range(T):
         whole = getattr(model, method)(X[:, : t + 1])
         np.testing.assert_array_equal(stream.push(X[:, t]), whole[:, -1] if per_step else whole)
@@ -202,16 +202,16 @@ def test_a_number_that_is_none_stays_in_its_stream():
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
-        ({"bidirectional": True}, (), "no state that a stream could keep with bidirectional"),
-        ({"cell": own_cells.wrapped_gru}, (), "no state .* a cell of your own"),
-        ({}, (0,), "a stream is one at least"),
-        ({}, (2, "predict_proba"), "expected one of 'predict'"),
+        ({"bidirectional": True}, {}, "no state that a stream could keep with bidirectional"),
+        ({"cell": own_cells.wrapped_gru}, {}, "no state .* a cell of your own"),
+        ({}, {"n_streams": 0}, "a stream is one at least"),
+        ({}, {"method": "predict_proba"}, "expected one of 'predict'"),
     ],
     ids=["bidirectional", "own", "none", "method"],
 )
 def test_what_cannot_be_a_stream_is_refused(model, arguments, message):
     with pytest.raises(ValueError, match=message):
-        Stream(regressor(**model), *arguments)
+        Stream(regressor(**model), **arguments)
 
 
 def test_states_of_another_shape_are_refused():

@@ -232,7 +232,7 @@ class TestThreadCount:
     def test_prediction_by_torch_runs_on_one_thread_and_leaves_what_there_was(self):
         estimator = make().fit(X)
         within = []
-        estimator.module_.encoder.register_forward_pre_hook(
+        hook = estimator.module_.encoder.register_forward_pre_hook(
             lambda *_: within.append(torch.get_num_threads())
         )
         before = torch.get_num_threads()
@@ -241,6 +241,7 @@ class TestThreadCount:
             codes = estimator.transform(X)
             estimator.inverse_transform(codes)
             estimator.reconstruction_error(X)
+            hook.remove()
             estimator.score(X)
             estimator.sample(2, random_state=0)
             assert torch.get_num_threads() == 3

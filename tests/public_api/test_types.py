@@ -12,7 +12,8 @@ import pytest
 import skaernn
 
 ROOT = Path(__file__).parents[2]
-ESTIMATORS = [getattr(skaernn, name) for name in skaernn.__all__ if name[0].isupper()]
+CLASSES = [getattr(skaernn, name) for name in skaernn.__all__ if name[0].isupper()]
+ESTIMATORS = [thing for thing in CLASSES if hasattr(thing, "fit")]
 needs_mypy = pytest.mark.skipif(
     importlib.util.find_spec("mypy") is None, reason="mypy is an extra of developers"
 )
@@ -123,7 +124,7 @@ def test_wrong_programs_are_told(tmp_path):
     assert lines == [4, 5, 6, 7, 8, 9, 10, 12], said
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", CLASSES)
 def test_signatures_are_annotated(estimator):
     assert (Path(skaernn.__file__).parent / "py.typed").exists()
     methods = [
@@ -132,7 +133,7 @@ def test_signatures_are_annotated(estimator):
         if name == "__init__" or not name.startswith("_")
         if member.__module__.startswith("skaernn")
     ]
-    assert len(methods) > 5
+    assert len(methods) > 2
     for method in methods:
         signature = inspect.signature(method)
         _, *parameters = signature.parameters.values()
