@@ -159,7 +159,7 @@ class VectorPlan(Plan):
     def begin(self, network, rows: Rows, form, **how):
         rows, principal = _scale(rows, self.scaling), None
         if self.linear_path or not isinstance(self.n_components, Integral):
-            principal = principal_components(rows)
+            principal = principal_components(rows, self.n_components)
         if not isinstance(self.n_components, Integral):
             n_components = principal.count_for(self.n_components)
             network = self._described(rows.n_features, n_components, form)

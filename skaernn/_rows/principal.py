@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from .._core.device import precise
+from .leading import leading, pays
 from .matrix import repeated, weighted
 from .moments import _power_of_two
-from .vectors import Rows
+from .vectors import _BLOCK, Rows
 
 LEAST_NOISE = 1e-6  # variance of normal noise, relative to the mean variance
-_COVARIANCE_RATIO = 10  # rows per feature from which on the covariance is used, not the rows
+# Eigenvalues of a covariance are off by the rounding of the largest. What is left out has ten
+# digits where it is no smaller than this beside it.
+_LEAST_LEFT = 1e-5
+_ROWS_A_FEATURE = 2  # of a block that is factored: fewer repeat work, more fill memory
 
 
 @dataclass(frozen=True)
 class PrincipalComponents:
-    """Principal components of rows, all that there are.
+    """Principal components of rows.
 
     Attributes
     ----------
@@ -30,22 +36,37 @@ class PrincipalComponents:
         Variance along each, in units of `unit` squared.
     unit : float
         A power of two that keeps the variances from overflowing.
+    rest : float
+        Variance along all others, where not all have been looked for, in the same units.
     """
 
     mean: Tensor
     components: Tensor
     variances: Tensor
     unit: float
+    rest: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Variance along all there are."""
+        return float(self.variances.sum()) + self.rest
+
+    def left(self, n: int) -> float:
+        """Variance left out by the first `n` components, in units of `unit` squared."""
+        return float(self.variances[n:].sum()) + self.rest
 
     def ratios(self, n: int) -> Tensor:
         """Share of the total variance along each of the first `n` components."""
-        total = float(self.variances.sum())
+        total = self.total
         shares = self.variances[:n] / (total if total > 0 else 1.0)
         return torch.nn.functional.pad(shares, (0, n - len(shares)))
 
     def count_for(self, share: float) -> int:
-        """Smallest number of components that explain more than `share` of the variance."""
-        if not float(self.variances.sum()) > 0:
+        """Smallest number of components that explain more than `share` of the variance.
+
+        Of components of which all have been looked for.
+        """
+        if not self.total > 0:
             return 1
         explained = self.ratios(len(self.variances)).cpu().cumsum(0)
         return min(int((explained <= share).sum()) + 1, len(self.variances))
@@ -66,9 +87,8 @@ class PrincipalComponents:
         gain, shrinkage, log_variance : Tensor of shape (min(n, R),)
         """
         n_features, variances = len(self.components), self.variances[:n]
-        total = float(self.variances.sum())
-        noise = float(self.variances[n:].sum()) / max(1, n_features - n)
-        noise = max(noise, LEAST_NOISE * total / n_features)
+        noise = self.left(n) / max(1, n_features - n)
+        noise = max(noise, LEAST_NOISE * self.total / n_features)
         spare = (variances - noise).clamp_(min=0)
         known = variances.clamp_min(noise)  # a component that is all noise tells nothing
         known = torch.where(known > 0, known, 1.0)
@@ -77,38 +97,107 @@ class PrincipalComponents:
 
     def discarded(self, n: int) -> float:
         """Variance left out by the first `n` components: PCA's squared error per row."""
-        return float(self.variances[n:].sum()) * self.unit * self.unit  # may be infinite
+        return self.left(n) * self.unit * self.unit  # may be infinite
 
 
-def principal_components(rows: Rows) -> PrincipalComponents:
+def principal_components(
+    rows: Rows, n_components: int | float | None = None
+) -> PrincipalComponents:
     """Principal components of scaled rows.
 
-    By the eigenvectors of the covariance where there are ten rows a feature or more, else by the
-    singular vectors of the rows themselves, which is slower and more precise.
+    By the eigenvectors of the covariance where there are as many rows as features, and where its
+    squares keep enough of the digits of what is asked; else by the singular vectors of the rows
+    themselves, which takes a few times as long.
+
+    Parameters
+    ----------
+    rows : Rows
+    n_components : int, float or None
+        How many will be used: a number, or a share of the variance. These are precise, and so is
+        what they leave out; of thousands, no others may have been looked for. None: all, and
+        each is precise.
     """
-    dtype = precise(rows.X.device)
-    n_samples, n_features = len(rows), rows.n_features
-    mean, largest = 0.0, 0.0
-    blocks = repeated(rows, dtype)
-    for block, w in blocks():
-        mean = mean + weighted(block / n_samples, w).sum(0)
-        largest = max(largest, float(block.abs().max()))
-    unit = _power_of_two(largest)
-    centred = ((block - mean).div_(unit).mul_(w**0.5) for block, w in blocks())
-    if n_samples >= _COVARIANCE_RATIO * n_features:
-        covariance = mean.new_zeros(n_features, n_features)
-        for block in centred:
-            covariance.addmm_(block.T, block)
-        variances, components = torch.linalg.eigh(_solvable(covariance / n_samples))
-        variances, components = variances.flip(0), components.flip(1)
+    blocks = repeated(rows, precise(rows.X.device))
+    mean, unit = _centre(blocks, len(rows))
+
+    def centred(size: int | None = None) -> Iterator[Tensor]:
+        for block, w in blocks() if size is None else rows.blocks(mean.dtype, size):
+            yield (block - mean).div_(unit).mul_(w**0.5)
+
+    if len(rows) < rows.n_features:
+        matrix = _solvable(torch.cat([*centred()]))
     else:
-        matrix = _solvable(torch.cat([*centred]))
-        _, singular, components = torch.linalg.svd(matrix, full_matrices=False)
-        variances, components = singular.square() / n_samples, components.T
+        covariance = mean.new_zeros(rows.n_features, rows.n_features)
+        for block in centred():
+            covariance.addmm_(block.T, block)
+        found = _signed(
+            mean, unit, *_eigenvectors(_solvable(covariance / len(rows)), n_components)
+        )
+        if _is_precise(found, n_components):
+            return found
+        size = max(_BLOCK // rows.n_features, _ROWS_A_FEATURE * rows.n_features)
+        matrix = _triangle(centred(size))
+    _, singular, components = torch.linalg.svd(matrix, full_matrices=False)
+    return _signed(mean, unit, singular.square() / len(rows), components.T)
+
+
+def _centre(
+    blocks: Callable[[], Iterable[tuple[Tensor, Tensor | float]]], n_rows: int
+) -> tuple[Tensor, float]:
+    """Mean (F,), as precise as can be, and a power of two just above the largest number."""
+    mean, largest = 0.0, 0.0
+    for block, w in blocks():
+        mean = mean + weighted(block / n_rows, w).sum(0)
+        largest = max(largest, float(block.abs().max()))
+    return mean, _power_of_two(largest)
+
+
+def _eigenvectors(
+    covariance: Tensor, n_components: int | float | None
+) -> tuple[Tensor, Tensor, float]:
+    """Variances, falling, components, and the variance along all others."""
+    if isinstance(n_components, Integral) and pays(len(covariance), int(n_components)):
+        found = leading(covariance, int(n_components))
+        if found is not None:
+            variances, components = found
+            return variances, components, float(covariance.trace() - variances.sum())
+    variances, components = torch.linalg.eigh(covariance)
+    return variances.flip(0), components.flip(1), 0.0
+
+
+def _is_precise(found: PrincipalComponents, n_components: int | float | None) -> bool:
+    """Whether the eigenvectors of a covariance are good enough for so many components.
+
+    They are off by the rounding of the largest variance. That is nothing in a share of the total;
+    in what is left out, the loss that training is to beat, it is a matter of how little that is.
+    Where nothing is left out, nothing is lost.
+    """
+    n_features = len(found.components)
+    n = n_features - 1 if n_components is None else n_components
+    n = int(n) if isinstance(n, Integral) else found.count_for(n)
+    return n >= n_features or found.left(n) >= _LEAST_LEFT * float(found.variances[0])
+
+
+def _triangle(blocks: Iterable[Tensor]) -> Tensor:
+    """R (F, F) of the QR decomposition of rows, which has their singular values and vectors.
+
+    Nothing is squared, and no more than a block is held.
+    """
+    triangle = None
+    for block in map(_solvable, blocks):
+        stacked = block if triangle is None else torch.cat([triangle, block])
+        triangle = torch.linalg.qr(stacked, mode="r").R
+    return triangle
+
+
+def _signed(
+    mean: Tensor, unit: float, variances: Tensor, components: Tensor, rest: float = 0.0
+) -> PrincipalComponents:
+    """Principal components with the signs that they have however they were found."""
     variances, components = variances.to(mean), components.to(mean)
     largest = components.gather(0, components.abs().argmax(0, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
-    return PrincipalComponents(mean, components, variances.clamp_(min=0), unit)
+    return PrincipalComponents(mean, components, variances.clamp_(min=0), unit, rest)
 
 
 def _solvable(matrix: Tensor) -> Tensor:
