@@ -73,7 +73,7 @@ def _in_units(kind, value):
         return f"{value:.2f} times"
     if kind == "rate":
         return f"{value / 1e6:.2f} million/s"
-    return f"{1e6 * value:.0f} µs"
+    return f"{1e6 * value:.1f} µs"
 
 
 def _bar_rows(record):
