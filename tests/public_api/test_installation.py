@@ -71,7 +71,7 @@ def test_without_a_compiler_the_wheel_is_a_pure_one(tmp_path, how):
     assert _built(tmp_path, how).returncode == 0
     [wheel] = tmp_path.glob("*-py3-none-any.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "skaernn/_native/src/kernels.cpp" in names
+    assert "skaernn/_native/library.py" in names
     assert not [name for name in names if "_native/kernels-" in name]
 
 
