@@ -4,7 +4,8 @@ Where there is none, the wheel is a pure one, and torch computes everything. The
 nothing of Python, so that one wheel, ``py3-none-<platform>``, serves all its versions.
 
 ``SKAERNN_NATIVE=require`` makes an error of a failure, ``SKAERNN_NATIVE=skip`` builds none,
-``CXX`` names the compiler: GCC, Clang or zig (``pip install ziglang``); MSVC has no vectors.
+``CXX`` names the compiler: GCC, Clang or zig, which the package ``ziglang`` holds (install it
+with hatchling, and build without isolation); MSVC has no vectors.
 ``python build_native.py`` builds into the source tree alone, as an editable install does.
 """
 
@@ -24,16 +25,17 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = Path(__file__).parent / "skaernn" / "_native"
 SOURCE = str(PACKAGE / "src" / "kernels.cpp")
-FLAGS = shlex.split(
-    "-std=c++17 -O3 -g0 -shared -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno "
-    "-fvisibility=hidden"
-)
+FLAGS = [
+    *("-std=c++17", "-O3", "-g0", "-shared", "-fno-exceptions", "-fno-rtti"),
+    *("-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"),
+]
 X86 = {
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
-    "avx512": shlex.split(
-        "-mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512"
-    ),
+    "avx512": [
+        *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
+        "-mprefer-vector-width=512",
+    ],
 }
 
 
@@ -41,7 +43,9 @@ def compilers():
     """Commands to try: the one that CXX names and no other, or the usual ones, zig the last."""
     if named := os.environ.get("CXX"):
         return [shlex.split(named, posix=os.name != "nt")]
-    usual = [[name] for name in ("c++", "g++", "clang++") if shutil.which(name)]
+    # not on Windows: there GCC aligns the stack too badly for vectors of 32 bytes (its bug 54412)
+    names = () if os.name == "nt" else ("c++", "g++", "clang++")
+    usual = [[name] for name in names if shutil.which(name)]
     # `zig c++` would first build a C++ library, for a minute; for this processor, unless told
     zig = [sys.executable, "-m", "ziglang", "cc", "-x", "c++", "-mcpu=baseline"]
     return [*usual, zig] if find_spec("ziglang") else usual
@@ -80,10 +84,14 @@ def build(platform, folder):
     raise RuntimeError(said)
 
 
-def build_in_tree(platform, folder):
-    """Put the libraries beside the Python files; those of an earlier build go in any case."""
+def clear_tree():
+    """Take away what an earlier build left beside the Python files."""
     for old in PACKAGE.glob("kernels-*"):
         old.unlink()
+
+
+def build_in_tree(platform, folder):
+    """Put the libraries beside the Python files."""
     for path in build(platform, folder):
         shutil.move(path, PACKAGE / path.name)
 
@@ -99,18 +107,21 @@ class NativeHook(BuildHookInterface):
 
     def initialize(self, version, build_data):
         """Compile, and name the wheel's platform if that went well."""
-        self.folder = Path(tempfile.mkdtemp(prefix="skaernn-"))
+        self.scratch = tempfile.TemporaryDirectory(prefix="skaernn-")
+        folder = Path(self.scratch.name)
         platform = self.build_config.builder.get_best_matching_tag().rpartition("-")[2]
         asked = os.environ.get("SKAERNN_NATIVE", "")
         if asked not in ("", "require", "skip"):
             raise ValueError(f"SKAERNN_NATIVE is {asked!r}, but must be require or skip, or empty")
+        if version == "editable":
+            clear_tree()
         if asked == "skip":
             return
         try:
             if version == "editable":
-                build_in_tree(platform, self.folder)
+                build_in_tree(platform, folder)
                 return
-            for path in build(platform, self.folder):
+            for path in build(platform, folder):
                 build_data["force_include"][str(path)] = f"skaernn/_native/{path.name}"
         except RuntimeError as error:
             if asked == "require":
@@ -123,9 +134,10 @@ class NativeHook(BuildHookInterface):
 
     def finalize(self, version, build_data, artifact_path):
         """Clear away what the wheel now holds."""
-        shutil.rmtree(self.folder)
+        self.scratch.cleanup()
 
 
 if __name__ == "__main__":
+    clear_tree()
     with tempfile.TemporaryDirectory() as scratch:
         build_in_tree(re.sub(r"[-.]", "_", sysconfig.get_platform()), Path(scratch))
