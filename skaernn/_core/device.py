@@ -120,11 +120,6 @@ class _ThreadLimit:
 _limit = _ThreadLimit()
 
 
-def is_limited() -> bool:
-    """Whether this thread is to compute alone, somewhere inside `threads_for`."""
-    return getattr(_limit._own, "depth", 0) > 0
-
-
 def _begin_as_fork() -> None:
     """What a process does first when another one has forked it: it computes with one thread.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from .._core.constraints import check_count
 from .._core.device import numpy_dtype
 from .._core.interrupts import interrupts_deferred
 from .._inference.parts import on_threads
@@ -46,8 +47,10 @@ class Stream:
 
     Raises
     ------
+    TypeError
+        If the model is of another kind.
     ValueError
-        If the model has no states, or has no such method.
+        If the model has no states, or no such method, or `n_streams` is no positive int.
 
     Examples
     --------
@@ -66,6 +69,12 @@ class Stream:
     def __init__(
         self, model: PredictorEstimator, n_streams: int = 1, *, method: str = "predict"
     ) -> None:
+        if not isinstance(model, PredictorEstimator):
+            raise TypeError(
+                "A stream is that of an RNNSequenceRegressor or RNNSequenceClassifier, and "
+                f"model is a {type(model).__name__}; of a pipeline or a search, pass the fitted last step."
+            )
+        n_streams = check_count(n_streams, "n_streams")
         model._check_is_fitted()
         stateless = model._fitted.network.stateless
         if stateless:
@@ -76,8 +85,6 @@ class Stream:
                 f"method={method!r} is nothing that a stream of {type(model).__name__} answers; "
                 f"expected one of {', '.join(map(repr, known))}."
             )
-        if n_streams < 1:
-            raise ValueError(f"n_streams is {n_streams}; a stream is one at least.")
         self._model, self._method = copy.deepcopy(model), method
         width = sum(model._fitted.network.state_widths)
         self._states = np.zeros((n_streams, width), dtype=numpy_dtype(model.module_.dtype))

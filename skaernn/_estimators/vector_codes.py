@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from .._core.device import precise
 from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._inference.chunks import in_chunks
-from .._inference.rows import decoded, encoded
+from .._inference.rows import through
 from .._inference.scores import explained_variance
 from .._inputs.arrays import check_codes, check_rows, check_weights, to_tensor
 from .._inputs.images import as_rows
@@ -55,7 +55,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         self._check_is_fitted()
         X = self._rows_to_run(X)
-        return encoded(self.module_, X, self.n_components_, self.device_)
+        return through(self.module_, "encoder", X, self.n_components_, self.device_)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Rows that codes stand for.
@@ -209,7 +209,7 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
         """Rows (n, F) of codes, or images, if such were fitted."""
-        rows = decoded(self.module_, codes, self.n_features_in_, self.device_)
+        rows = through(self.module_, "decoder", codes, self.n_features_in_, self.device_)
         return rows.reshape(len(rows), *self._form)
 
     def _spread(self, normal: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from threading import Lock, Thread
 import numpy as np
 import torch
 
-from .._core.device import is_limited
 from .._core.interrupts import check_interrupts
 
 PRODUCTS = 1 << 28  # multiplications of one part, which cannot be interrupted
@@ -30,7 +29,7 @@ def in_parts(run: Callable[[int, int], None], products: float | np.ndarray, n: i
     each = isinstance(products, np.ndarray)
     total = int(products.sum() if each else products * n)
     n_threads = 1
-    if total > 2 * _SHARE and not is_limited():
+    if total > 2 * _SHARE:  # inside a fit whose products are small, torch has one thread
         n_threads = min(torch.get_num_threads(), total // _SHARE)
     n_parts = n_threads * -(-total // (PRODUCTS * n_threads))
     if n_parts == 1:

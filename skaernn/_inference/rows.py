@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from .._core.interrupts import interrupts_deferred
-from .._native.functions import Functions
-from ..networks import AutoencoderModule, CompiledSide, Unknown
+from ..networks import AutoencoderModule, CompiledSide, compiled_side
 from .chunks import in_chunks
 from .compiled import compiled_for
 from .parts import in_parts
 
+_METHODS = {"encoder": "encode", "decoder": "decode"}
 
-def encoded(
-    module: AutoencoderModule, X: np.ndarray, n_components: int, device: torch.device
+
+def through(
+    module: AutoencoderModule, name: str, X: np.ndarray, n_outputs: int, device: torch.device
 ) -> np.ndarray:
-    """Codes (n, C) of rows (n, F), in X's dtype."""
-    side = _compiled(module, "encoder", n_components, device)
+    """What one side of an autoencoder makes of rows.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+    name : str
+        "encoder", from rows in the user's units to codes, or "decoder", from these to those.
+    X : ndarray of shape (n, inputs)
+        float32 or float64, any strides, read only.
+    n_outputs : int
+    device : torch.device
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs)
+        In X's dtype.
+    """
+    build = partial(compiled_side, module, name, n_outputs)
+    side = compiled_for(module, device, name, build)
     if side is None:
-        return in_chunks(module.encode, X, n_components, device)
-    return _run(side, X, n_components)
-
-
-def decoded(
-    module: AutoencoderModule, codes: np.ndarray, n_features: int, device: torch.device
-) -> np.ndarray:
-    """Rows (n, F) of codes (n, C), in their dtype."""
-    side = _compiled(module, "decoder", n_features, device)
-    if side is None:
-        return in_chunks(module.decode, codes, n_features, device)
-    return _run(side, codes, n_features)
-
-
-def _compiled(
-    module: AutoencoderModule, name: str, n_outputs: int, device: torch.device
-) -> CompiledSide | None:
-    def build(functions: Functions) -> CompiledSide | None:
-        try:
-            return CompiledSide(functions, module, name, n_outputs)
-        except Unknown:
-            return None
-
-    return compiled_for(module, device, name, build)
+        return in_chunks(getattr(module, _METHODS[name]), X, n_outputs, device)
+    return _run(side, X, n_outputs)
 
 
 def _run(side: CompiledSide, X: np.ndarray, n_outputs: int) -> np.ndarray:

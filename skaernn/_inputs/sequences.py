@@ -189,8 +189,8 @@ def check_sequences(
     name : str
         What messages call X.
     """
-    items = None
-    if not is_plain(X, 3):
+    items, plain = None, is_plain(X, 3)
+    if not plain:
         _refuse_steps_as_rows(X, name)
         refuse_no_array(X, name, 2)
         X = familiar(X, name)
@@ -204,7 +204,7 @@ def check_sequences(
                 f"lengths was passed with a list, whose sequences have lengths of their own; "
                 f"leave it out, or pass {name} as an array of three dimensions."
             )
-    elif is_plain(X, 3):
+    elif plain:
         found = _from_floats(X, lengths, name)
     else:
         X = to_array_like(X, name)

@@ -18,7 +18,7 @@ from ._sequences.passes import Bound, RecurrentPasses
 from ._sequences.pooling import POOLINGS
 from ._sequences.stepper import Stepper
 from ._vectors.architectures import ARCHITECTURES
-from ._vectors.compiled import CompiledSide, Unknown
+from ._vectors.compiled import CompiledSide, compiled_side
 from ._vectors.convolutional import ConvolutionalAutoencoder, check_image_shape
 from ._vectors.corruptions import CORRUPTIONS, Corrupter, Corruption, Range
 from ._vectors.custom import CustomAutoencoder
@@ -57,9 +57,9 @@ __all__ = [
     "SequenceAutoencoderModule",
     "StandardNormal",
     "Stepper",
-    "Unknown",
     "VariationalModule",
     "check_image_shape",
+    "compiled_side",
     "divergences",
     "mix",
     "normal",

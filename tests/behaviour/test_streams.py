@@ -6,10 +6,11 @@ import numpy as np
 import own_cells
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 
 from skaernn import RNNSequenceClassifier, RNNSequenceRegressor, Stream
 from skaernn._estimators import stream as streams
-from skaernn._inference import parts
 from skaernn.networks import CELLS, POOLINGS
 
 N, T, C = 30, 12, 3
@@ -204,7 +205,7 @@ def test_a_number_that_is_none_stays_in_its_stream():
     [
         ({"bidirectional": True}, {}, "no state that a stream could keep with bidirectional"),
         ({"cell": own_cells.wrapped_gru}, {}, "no state .* a cell of your own"),
-        ({}, {"n_streams": 0}, "a stream is one at least"),
+        ({}, {"n_streams": 0}, "n_streams must be a positive int, got 0"),
         ({}, {"method": "predict_proba"}, "expected one of 'predict'"),
     ],
     ids=["bidirectional", "own", "none", "method"],
@@ -225,6 +226,7 @@ def test_an_unfitted_model_is_refused():
         Stream(RNNSequenceRegressor())
 
 
-def test_one_part_after_the_other_if_memory_fails_on_a_thread_says_so():
-    with pytest.raises(MemoryError):
-        parts.on_threads(lambda first, last: (_ for _ in ()).throw(MemoryError()), [(0, 1)], 2)
+@pytest.mark.parametrize("model", [make_pipeline(RNNSequenceRegressor()), LinearRegression()])
+def test_a_model_of_another_kind_is_refused(model):
+    with pytest.raises(TypeError, match=f"model is a {type(model).__name__}; .* last step"):
+        Stream(model)

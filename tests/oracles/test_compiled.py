@@ -12,7 +12,7 @@ import torch
 
 from skaernn._inference import compiled as kept
 from skaernn._inference import parts
-from skaernn._inference.rows import decoded, encoded
+from skaernn._inference.rows import through
 from skaernn._inference.sequences import run_network
 from skaernn._inputs.sequences import Sequences
 from skaernn._native import library
@@ -174,7 +174,10 @@ def test_dense_layers_of_all_widths_answer_as_torch_does(choose, kind, dtype, us
         for who in ("torch", kind):
             choose(who)
             answers.append(
-                (encoded(module, X, n_components, CPU), decoded(module, codes, n_features, CPU))
+                (
+                    through(module, "encoder", X, n_components, CPU),
+                    through(module, "decoder", codes, n_features, CPU),
+                )
             )
         for expected, found in zip(*answers, strict=True):
             assert_close(found, expected, np.float32 if np.float32 in (dtype, users) else dtype)
@@ -192,10 +195,10 @@ def test_all_activations_and_kinds_of_autoencoders_answer_as_torch_does(
     module = dense(9, 4, (20,), TYPES[dtype], activation=name, output_activation=name, **how)
     X, codes = rows(7, 9, dtype), rows(7, 4, dtype)
     choose("torch")
-    expected = encoded(module, X, 4, CPU), decoded(module, codes, 9, CPU)
+    expected = through(module, "encoder", X, 4, CPU), through(module, "decoder", codes, 9, CPU)
     choose(kind)
-    assert_close(encoded(module, X, 4, CPU), expected[0], dtype)
-    assert_close(decoded(module, codes, 9, CPU), expected[1], dtype)
+    assert_close(through(module, "encoder", X, 4, CPU), expected[0], dtype)
+    assert_close(through(module, "decoder", codes, 9, CPU), expected[1], dtype)
     # gelu is left to torch
     assert any(part["encoder"].made for part in kept._packed.values()) == (name != "gelu")
 
@@ -206,16 +209,19 @@ def test_rows_of_any_layout_are_read_and_long_chains_are_cut(choose, kind, dtype
     module = dense(700, 5, (600,), TYPES[dtype], linear_path=True)
     X = rows(60, 700, dtype)
     choose("torch")
-    expected = encoded(module, X, 5, CPU)
+    expected = through(module, "encoder", X, 5, CPU)
     choose(kind)
     wider = rows(60, 720, dtype)
     wider[:, 10:710] = X
     turned, repeated = np.asfortranarray(X), np.broadcast_to(X[:1], X.shape)
-    bits = encoded(module, X, 5, CPU)
+    bits = through(module, "encoder", X, 5, CPU)
     assert_close(bits, expected, dtype)
     for same in (wider[:, 10:710], turned, X[::-1][::-1], np.repeat(X, 2, axis=0)[::2]):
-        assert encoded(module, same, 5, CPU).tobytes() == bits.tobytes()
-    assert encoded(module, repeated, 5, CPU).tobytes() == np.repeat(bits[:1], 60, 0).tobytes()
+        assert through(module, "encoder", same, 5, CPU).tobytes() == bits.tobytes()
+    assert (
+        through(module, "encoder", repeated, 5, CPU).tobytes()
+        == np.repeat(bits[:1], 60, 0).tobytes()
+    )
 
 
 # Recurrent networks.
@@ -401,11 +407,11 @@ def test_networks_have_the_same_bits_with_all_wide_vectors(choose, dtype, cell, 
 def test_an_edit_of_the_module_is_seen_at_once(choose, kind, edit):
     module, X = dense(9, 4, (20,), torch.float32), rows(5, 9, np.float32)
     choose(kind)
-    before = encoded(module, X, 4, CPU)
+    before = through(module, "encoder", X, 4, CPU)
     with torch.no_grad():
         edit(module)
         expected = module.encode(torch.from_numpy(X)).numpy()
-    after = encoded(module, X, 4, CPU)
+    after = through(module, "encoder", X, 4, CPU)
     assert_close(after, expected, np.float32)
     assert np.abs(after - before).max() > 0.01
 

@@ -16,35 +16,19 @@ EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
 
 EXPORT int skaernn_vector_bytes(void) { return SKAERNN_BYTES; }
 
-EXPORT int skaernn_sequences_f32_f32(const Network<float>* network, const Run* run) {
-    return run_network<float, float>(*network, *run);
-}
-EXPORT int skaernn_sequences_f32_f64(const Network<float>* network, const Run* run) {
-    return run_network<float, double>(*network, *run);
-}
-EXPORT int skaernn_sequences_f64_f32(const Network<double>* network, const Run* run) {
-    return run_network<double, float>(*network, *run);
-}
-EXPORT int skaernn_sequences_f64_f64(const Network<double>* network, const Run* run) {
-    return run_network<double, double>(*network, *run);
-}
-
-EXPORT int skaernn_rows_f32_f32(const Stack<float>* stack, const char* from, int64_t stride,
-                                float* to, int64_t n) {
-    return run_stack<float, float>(*stack, from, stride, to, n);
-}
-EXPORT int skaernn_rows_f32_f64(const Stack<float>* stack, const char* from, int64_t stride,
-                                double* to, int64_t n) {
-    return run_stack<float, double>(*stack, from, stride, to, n);
-}
-EXPORT int skaernn_rows_f64_f32(const Stack<double>* stack, const char* from, int64_t stride,
-                                float* to, int64_t n) {
-    return run_stack<double, float>(*stack, from, stride, to, n);
-}
-EXPORT int skaernn_rows_f64_f64(const Stack<double>* stack, const char* from, int64_t stride,
-                                double* to, int64_t n) {
-    return run_stack<double, double>(*stack, from, stride, to, n);
-}
+// By the type of the network, and that of the numbers that go in and out.
+#define RUN(T, t, IO, io)                                                                       \
+    EXPORT int skaernn_sequences_##t##_##io(const Network<T>* network, const Run* run) {        \
+        return run_network<T, IO>(*network, *run);                                              \
+    }                                                                                           \
+    EXPORT int skaernn_rows_##t##_##io(const Stack<T>* stack, const char* from, int64_t stride, \
+                                       IO* to, int64_t n) {                                     \
+        return run_stack<T, IO>(*stack, from, stride, to, n);                                   \
+    }
+RUN(float, f32, float, f32)
+RUN(float, f32, double, f64)
+RUN(double, f64, float, f32)
+RUN(double, f64, double, f64)
 
 // Functions of n numbers, a whole number of vectors, for the tests.
 template <class T>

@@ -8,38 +8,31 @@ namespace {
 
 constexpr double kFarthest = 1e18;  // scaled input of recurrent networks
 
+template <class S>
+struct Scaling {
+    const S *mean, *scale;
+};
+
 // A mean and a scale for each column, in both types; null: none. Numbers are scaled in the wider
 // of their own type and of that which the scaling was made in.
 struct Units {
-    const double *mean, *scale;
-    const float *mean32, *scale32;
+    Scaling<double> doubles;
+    Scaling<float> floats;
     int64_t wide;
-};
 
-template <class S>
-INLINE const S* mean_of(const Units& units);
-template <>
-inline const float* mean_of<float>(const Units& units) {
-    return units.mean32;
-}
-template <>
-inline const double* mean_of<double>(const Units& units) {
-    return units.mean;
-}
-template <class S>
-INLINE const S* scale_of(const Units& units);
-template <>
-inline const float* scale_of<float>(const Units& units) {
-    return units.scale32;
-}
-template <>
-inline const double* scale_of<double>(const Units& units) {
-    return units.scale;
-}
+    explicit operator bool() const { return doubles.mean != nullptr; }
+    template <class S>
+    const Scaling<S>& in() const {
+        if constexpr (sizeof(S) == sizeof(double))
+            return doubles;
+        else
+            return floats;
+    }
+};
 
 template <class S, class IO, class T>
 INLINE void scale_as(const Units& units, const IO* from, T* to, Size n, bool bounded) {
-    const S *mean = mean_of<S>(units), *scale = scale_of<S>(units);
+    const auto& [mean, scale] = units.template in<S>();
     for (Size j = 0; j < n; j++) {
         S x = (S(from[j]) - mean[j]) / scale[j];
         if (bounded) x = x > S(kFarthest) ? S(kFarthest) : x < -S(kFarthest) ? -S(kFarthest) : x;
@@ -50,7 +43,7 @@ INLINE void scale_as(const Units& units, const IO* from, T* to, Size n, bool bou
 // n numbers of one row.
 template <class IO, class T>
 INLINE void to_scaled(const Units& units, const IO* from, T* to, Size n, bool bounded) {
-    if (!units.mean)
+    if (!units)
         for (Size j = 0; j < n; j++) to[j] = T(from[j]);
     else if (units.wide || sizeof(IO) == 8)
         scale_as<double>(units, from, to, n, bounded);
@@ -60,13 +53,13 @@ INLINE void to_scaled(const Units& units, const IO* from, T* to, Size n, bool bo
 
 template <class S, class IO, class T>
 INLINE void unscale_as(const Units& units, const T* from, IO* to, Size n) {
-    const S *mean = mean_of<S>(units), *scale = scale_of<S>(units);
+    const auto& [mean, scale] = units.template in<S>();
     for (Size j = 0; j < n; j++) to[j] = IO(S(from[j]) * scale[j] + mean[j]);
 }
 
 template <class IO, class T>
 INLINE void to_units(const Units& units, const T* from, IO* to, Size n) {
-    if (!units.mean)
+    if (!units)
         for (Size j = 0; j < n; j++) to[j] = IO(from[j]);
     else if (units.wide || sizeof(T) == 8)
         unscale_as<double>(units, from, to, n);

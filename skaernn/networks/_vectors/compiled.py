@@ -37,16 +37,11 @@ class CompiledSide:
         "encoder" or "decoder".
     n_outputs : int
         How many of its outputs are wanted, the first ones.
-
-    Raises
-    ------
-    Unknown
-        If the module holds what kernels do not know.
     """
 
     def __init__(self, functions: Functions, module: AutoencoderModule, name: str, n_outputs: int):
         if type(module) not in (AutoencoderModule, VariationalModule):
-            raise Unknown
+            raise _Unknown
         self._kept = kept = Kept(functions.vector_bytes)
         self._functions = functions.rows[module.dtype]
         layers = _layers(kept, getattr(module, name))
@@ -69,17 +64,27 @@ class CompiledSide:
             raise MemoryError("There is not enough memory for the layers of the network.")
 
 
-class Unknown(Exception):
+def compiled_side(
+    module: AutoencoderModule, name: str, n_outputs: int, functions: Functions
+) -> CompiledSide | None:
+    """See `CompiledSide`; None: kernels do not know all that is in the module."""
+    try:
+        return CompiledSide(functions, module, name, n_outputs)
+    except _Unknown:
+        return None
+
+
+class _Unknown(Exception):
     """Kernels do not know what is to be compiled."""
 
 
 def _layers(kept: Kept, side: nn.Module) -> list[Layer]:
     """The layers of a side; the last one reads the input, too, where there is a path."""
     if type(side) is not Side or type(side.network) is not nn.Sequential:
-        raise Unknown
+        raise _Unknown
     parts = [*side.network, side.activation]
-    if len(parts) % 2 or any(_hooked(part) for part in (side, side.network, side.path, *parts)):
-        raise Unknown
+    if len(parts) % 2:
+        raise _Unknown
     layers = []
     for linear, activation in zip(parts[::2], parts[1::2], strict=True):
         weight, bias = _affine(linear)
@@ -98,7 +103,7 @@ def _affine(linear: nn.Module) -> tuple[Tensor, Tensor]:
     elif type(linear) is TransposedLinear:
         weight = linear.of.weight.detach()[: linear.n_inputs]
     else:
-        raise Unknown
+        raise _Unknown
     bias = linear.bias
     return weight, weight.new_zeros(weight.shape[1]) if bias is None else bias.detach()
 
@@ -106,9 +111,5 @@ def _affine(linear: nn.Module) -> tuple[Tensor, Tensor]:
 def _name(activation: nn.Module) -> str:
     name = _ACTIVATIONS.get(type(activation))
     if name is None or any(getattr(activation, k, v) != v for k, v in _USUAL.items()):
-        raise Unknown
+        raise _Unknown
     return name
-
-
-def _hooked(module: nn.Module | None) -> bool:
-    return module is not None and bool(module._forward_hooks or module._forward_pre_hooks)
