@@ -72,7 +72,8 @@ class Stream:
         if not isinstance(model, PredictorEstimator):
             raise TypeError(
                 "A stream is that of an RNNSequenceRegressor or RNNSequenceClassifier, and "
-                f"model is a {type(model).__name__}; of a pipeline or a search, pass the fitted last step."
+                f"model is a {type(model).__name__}; of a pipeline or a search, pass the fitted "
+                "last step."
             )
         n_streams = check_count(n_streams, "n_streams")
         model._check_is_fitted()
