@@ -2,6 +2,7 @@
 
 #include "dense.h"
 #include "recurrent.h"
+#include "training.h"
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __attribute__((dllexport))
@@ -10,7 +11,7 @@
 #endif
 
 // Raised whenever a structure or an argument changes; the Python side has the same number.
-EXPORT int skaernn_abi(void) { return 2; }
+EXPORT int skaernn_abi(void) { return 3; }
 
 EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
 
@@ -30,17 +31,25 @@ RUN(float, f32, double, f64)
 RUN(double, f64, float, f32)
 RUN(double, f64, double, f64)
 
+// Batches through a program.
+#define STEPS(T, t)                                                                          \
+    EXPORT void skaernn_steps_##t(const Operation* operations, int64_t n, Batches* batches) { \
+        run_steps<T>(operations, n, *batches);                                               \
+    }
+STEPS(float, f32)
+STEPS(double, f64)
+
 // Functions of n numbers, a whole number of vectors, for the tests.
 template <class T>
-static void apply(int64_t activation, const T* from, T* to, int64_t n) {
+static void activate_all(int64_t activation, const T* from, T* to, int64_t n) {
     for (Size i = 0; i < n; i += kLanes<T>) store<T>(to + i, activated<T>(load(from + i), activation));
 }
 EXPORT void skaernn_activation_f32(int64_t activation, const float* from, float* to, int64_t n) {
-    apply(activation, from, to, n);
+    activate_all(activation, from, to, n);
 }
 EXPORT void skaernn_activation_f64(int64_t activation, const double* from, double* to,
                                    int64_t n) {
-    apply(activation, from, to, n);
+    activate_all(activation, from, to, n);
 }
 
 // Whether n pieces of memory hold the same bytes as n others.
