@@ -26,6 +26,9 @@ class Functions:
     sequences, rows : dict
         From the type of the network, and NumPy's letter for that of input and output, to a
         function that gives 0, or 1 if memory did not suffice.
+    steps : dict
+        From the type of a network to a function that goes through batches with a number of
+        operations.
     same : callable
         Whether memory at two lists of addresses is the same, number of bytes by number of bytes.
     """
@@ -38,6 +41,10 @@ class Functions:
         self.rows = self._by_types(
             compiled, "rows", POINTER(Stack), c_void_p, c_int64, c_void_p, c_int64
         )
+        self.steps = {
+            own: _typed(getattr(compiled, f"skaernn_steps_{a}"), c_void_p, c_int64, c_void_p)
+            for own, a in ((torch.float32, "f32"), (torch.float64, "f64"))
+        }
         self.same = _typed(compiled.skaernn_same, c_void_p, c_void_p, c_void_p, c_int64)
 
     @staticmethod

@@ -21,8 +21,11 @@ enum Code : int64_t {
     kClip,           // c, as the gradient of a mean, no longer than numbers[0]
     kAdam,           // a: parameters, b: gradient, c, d: moments; numbers: betas, epsilon
     kSGD,            // a: parameters, b: gradient, c: velocity; numbers[0]: momentum
+    kDraw,           // c = a + e^(b / 2) d, for b between two numbers
+    kDrawBack,       // c = the gradient of b, a being that of the sum
+    kDivergence,     // numbers[0] KL(N(a, e^b) || N(0, 1)), and its gradients c and d
 };
-enum Loss : int64_t { kSquared, kAbsolute, kHuber, kCrossEntropy, kPoisson };
+enum Loss : int64_t { kSquared, kAbsolute, kHuber, kCrossEntropy, kPoisson, kNormal };
 
 constexpr Size kOfBatch = -1;  // as a size: the rows of the batch
 constexpr Size kSome = 128;     // values of losses that are held at a time
@@ -104,6 +107,21 @@ INLINE Vec<T> value_of(Vec<T> output, Vec<T> target, int64_t loss, Vec<T>& gradi
     }
 }
 
+// Normal noise of the variance that fits best, s, is n (log(2 pi s) + 1) / 2 for n numbers: of a
+// sum of half squared errors, and of its gradient. `numbers[0]`: the least variance.
+template <class T>
+void as_normal(const Operation& o, const Step<T>& step, double& total) {
+    Matrix<T> delta = o.c.as<T>();
+    double n = 0;
+    for (Size i = 0; i < step.rows; i++) n += double(step.weight(i));
+    n *= double(o.n);
+    double mean = 2 * total / n, variance = mean < o.numbers[0] ? o.numbers[0] : mean;
+    total = n / 2 * (logarithm(variance) + 1.8378770664093453 + mean / variance);
+    if (!delta.at) return;
+    for (Size i = 0; i < step.rows; i++)
+        for (Size j = 0; j < o.n; j++) delta(i)[j] /= T(variance);
+}
+
 template <class T>
 void run_loss(const Operation& o, const Step<T>& step) {
     Matrix<const T> output = o.a.as<const T>(), target = o.b.as<const T>();
@@ -124,6 +142,7 @@ void run_loss(const Operation& o, const Step<T>& step) {
             total += sum(n, [&](Size l) { return double(values[l]); });
         }
     }
+    if (o.option == kNormal) as_normal<T>(o, step, total);
     step.all.loss += total;
     step.all.count += double(step.rows);
 }
@@ -139,6 +158,36 @@ void run_sparsity(const Operation& o, const Step<T>& step) {
             if (delta.at) delta(i)[j] = strength * sign;
             return double(strength * sign * h);
         });
+    }
+}
+
+// The posterior's log-variance is read between numbers 1 and 2; beyond, it has no gradient.
+template <class T>
+INLINE Vec<T> between(Vec<T> x, const Operation& o, Vec<T>& slope) {
+    T low = T(o.numbers[1]), high = T(o.numbers[2]);
+    slope = x < low ? Vec<T>{} : x > high ? Vec<T>{} : splat(T(1));
+    return x < low ? splat(low) : x > high ? splat(high) : x;
+}
+
+// Kingma & Welling (2014), appendix B.
+template <class T>
+void run_divergence(const Operation& o, const Step<T>& step) {
+    Matrix<const T> mean = o.a.as<const T>(), raw = o.b.as<const T>();
+    Matrix<T> d_mean = o.c.as<T>(), d_raw = o.d.as<T>();
+    for (Size i = 0; i < step.rows; i++) {
+        T strength = T(o.numbers[0]) * step.weight(i);
+        for (Size j = 0; j < o.n; j += kLanes<T>) {
+            T values[kLanes<T>];
+            Size left = smaller(kLanes<T>, o.n - j);
+            Vec<T> slope, m = load_some(mean(i) + j, left), power;
+            Vec<T> v = between<T>(load_some(raw(i) + j, left), o, slope);
+            Vec<T> q = reduced<T>(v, power), less_one = fma(power, q, power - T(1));  // e^v - 1
+            store(values, (T(0.5) * strength) * (fma(m, m, less_one) - v));
+            for (Size l = 0; l < left; l++) step.all.loss += double(values[l]);
+            if (!d_mean.at) continue;
+            store_some(d_mean(i) + j, strength * m, left);
+            store_some(d_raw(i) + j, (T(0.5) * strength) * less_one * slope, left);
+        }
     }
 }
 
@@ -199,7 +248,7 @@ void run_sgd(const Operation& o, const Step<T>& step) {
 template <class T>
 void run(const Operation& o, const Step<T>& step) {
     Size m = step.size(o.m), n = step.size(o.n);
-    Matrix<const T> a = o.a.as<const T>(), b = o.b.as<const T>();
+    Matrix<const T> a = o.a.as<const T>(), b = o.b.as<const T>(), d = o.d.as<const T>();
     Matrix<T> c = o.c.as<T>();
     auto of = [](const Matrix<const T>& from, Size i, Size j, Size left) {
         return load_some(from(i) + j, left);
@@ -224,6 +273,18 @@ void run(const Operation& o, const Step<T>& step) {
             return over(m, n, c, [&](Size i, Size j, Size left) {
                 return load_some(c(i) + j, left) + of(a, i, j, left);
             });
+        case kDraw:
+            return over(m, n, c, [&](Size i, Size j, Size left) {
+                Vec<T> slope, v = between<T>(of(b, i, j, left), o, slope);
+                return fma(exponential<T>(T(0.5) * v), of(d, i, j, left), of(a, i, j, left));
+            });
+        case kDrawBack:
+            return over(m, n, c, [&](Size i, Size j, Size left) {
+                Vec<T> slope, v = between<T>(of(b, i, j, left), o, slope);
+                Vec<T> deviation = exponential<T>(T(0.5) * v) * (T(0.5) * slope);
+                return of(a, i, j, left) * of(d, i, j, left) * deviation;
+            });
+        case kDivergence: return run_divergence<T>(o, step);
         case kLoss: return run_loss<T>(o, step);
         case kSparsity: return run_sparsity<T>(o, step);
         case kDecay: return run_decay<T>(o, step);
