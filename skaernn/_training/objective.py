@@ -105,7 +105,7 @@ class RowsObjective(ABC):
         self._generator = torch.Generator(device="cpu")
         everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._everything = rows.sorted(everything) if self._one_batch else everything
-        self._judge: Evaluation | None = None  # without gradient, at a copy of its own
+        self._judge: tuple[Tensor, Evaluation] | None = None  # at a copy of its own
         self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
 
     @abstractmethod
@@ -136,7 +136,11 @@ class RowsObjective(ABC):
 
     def bound(self, theta: Tensor, grad: Tensor | None = None) -> Evaluation:
         """Evaluations at whatever `theta` (K, P) holds; without `grad` of the value alone."""
-        return Evaluation(self, theta, grad)
+        return self._evaluation(self, theta, grad)
+
+    def _evaluation(self, owner: RowsObjective, theta: Tensor, grad: Tensor | None) -> Evaluation:
+        """What `bound` gives; `owner` is the objective, or a weak reference to it."""
+        return Evaluation(owner, theta, grad)
 
     def zeros(self) -> Tensor:
         """Parameters (1, P), all zero."""
@@ -178,8 +182,10 @@ class RowsObjective(ABC):
         rows = self.rows if n_rows is None else self.rows.sample(n_rows)
         if self._judge is None:
             # by proxy: objective and judge in a circle would keep rows until a collection
-            self._judge = Evaluation(weakref.proxy(self), torch.empty_like(theta), None)
-        self._judge.theta.copy_(theta)
+            at = torch.empty_like(theta)
+            self._judge = at, self._evaluation(weakref.proxy(self), at, None)
+        at, judge = self._judge
+        at.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
         if n_rows is not None or self._parts is None:
             everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, EVALUATION))
@@ -188,7 +194,7 @@ class RowsObjective(ABC):
         else:
             parts = self._parts
         for part in parts[0]:
-            total += self._judge.value(part)[:, 0]
+            total += judge.value(part)[:, 0]
         return total.item() / parts[1]
 
     def share(self, shape: Hashable) -> float:

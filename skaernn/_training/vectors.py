@@ -26,7 +26,7 @@ from ..networks import (
     normal,
     uniform,
 )
-from .compiled import EVALUATED, CompiledSteps, CompiledWorkspace, Program, pays
+from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, pays
 from .objective import EVALUATION, RowsObjective, Workspace
 
 _CODE = 0x636F6465  # the noise of codes, apart from all other
@@ -106,14 +106,15 @@ class ReconstructionObjective(RowsObjective):
         )
         self.network, self.goal, self.principal = network, goal, principal
         self.starts_well = network.linear_path
-        self._compiled = (
-            rows.device.type == "cpu"
-            and network.compiles(**self._how)
-            and pays(goal.loss, goal.penalty, self.at_once, network.layout.size)
-        )
         if goal.of_batch:  # never in parts, and no batch much smaller than the others
             self.batch_size = -(-len(rows) // -(-len(rows) // self.batch_size))
             self.most_rows, self.most_evaluated = _EVERYTHING, self.batch_size
+        self._compiled = (
+            rows.device.type == "cpu"
+            and self.batch_size <= self.most_rows
+            and network.compiles(**self._how)
+            and pays(goal.loss, goal.penalty, self.batch_size, network.layout.size, rows.dtype)
+        )
 
     def on(self, rows: Rows) -> ReconstructionObjective:
         """The same network and goal on other, unscaled rows, to be evaluated."""
@@ -186,7 +187,7 @@ class ReconstructionObjective(RowsObjective):
 
     def shape(self, batch):
         """See `RowsObjective`."""
-        return 0 if self._compiled else len(batch.index)  # a program takes any number of rows
+        return len(batch.index)
 
     @property
     def n_numbers(self):
@@ -198,16 +199,20 @@ class ReconstructionObjective(RowsObjective):
 
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
-        if self._compiled:
-            return CompiledWorkspace(self._program(*memory, noisy=noisy))
         passes = self._silenced(noisy).passes(*memory, shape, **self._how)
         return _ReconstructionWorkspace(passes, self.goal, self.rows, self.seed)
+
+    def _evaluation(self, owner, theta, grad):
+        """By compiled kernels, where these are faster."""
+        if self._compiled and len(theta) == 1:
+            return CompiledEvaluation(self._program(theta, grad))
+        return super()._evaluation(owner, theta, grad)
 
     def steps(self, solver, state, max_norm):
         """By compiled kernels, where these are faster."""
         if not self._compiled or not CompiledSteps.knows(solver):
             return None
-        program = self._program(state.theta, state.grad, noisy=True)
+        program = self._program(state.theta, state.grad)
         return CompiledSteps(program, self, solver, state, max_norm)
 
     @property
@@ -221,10 +226,11 @@ class ReconstructionObjective(RowsObjective):
         network = self.network
         return network.with_dropout(0.0) if network.dropout and not noisy else network
 
-    def _program(self, theta: Tensor, grad: Tensor | None, *, noisy: bool) -> Program:
+    def _program(self, theta: Tensor, grad: Tensor | None) -> Program:
         """Passes over batches, and the goal, by compiled kernels."""
-        goal = self.goal
-        n_rows = self.at_once if noisy or goal.of_batch else min(EVALUATED, len(self.rows))
+        goal, noisy = self.goal, grad is not None
+        whole = noisy or goal.of_batch
+        n_rows = self.batch_size if whole else min(EVALUATED, len(self.rows))
         passes = self._silenced(noisy).compiled_passes(theta, grad, n_rows, **self._how)
         inputs = _Inputs(passes, goal, self.rows, self.seed)
         return Program(passes, inputs, goal.loss, goal.penalty, goal.strength)
@@ -254,7 +260,7 @@ class _Inputs:
             found += passes.new_masks(batch.keys, seed, batch.epoch)
         if passes.noise is not None:
             found.append(_code_noise(batch, seed, passes.noise.shape[-1]).to(rows.dtype))
-        return found
+        return [part.contiguous() for part in found]
 
     def other_side(self, batch: Batch, inputs: list[Tensor]) -> list[Tensor] | None:
         if self._passes.noise is None or batch.epoch != EVALUATION:
@@ -266,8 +272,8 @@ def _code_noise(batch: Batch, seed: int, width: int) -> Tensor:
     """What codes of a batch are drawn with, (B, C).
 
     In evaluations one deviation to either side of the mean, by the toss of a coin. The other side
-    is looked at, too: most of what chance does to the loss cancels, and the luck of a draw does not
-    decide what is best.
+    is looked at, too: most of what chance does to the loss cancels, and the luck of a draw does
+    not decide what is best.
     """
     salt = mix(seed, batch.epoch, _CODE)
     if batch.epoch != EVALUATION:

@@ -157,9 +157,7 @@ class DensePasses(Passes):
                 next_source = self._buffer(width, ones=True)
                 node, delta = next_source[..., :-1], self._buffer(width)
                 next_target, activation = delta, network.activation
-            self._record_layer(
-                name, source, node, delta, target, activation, not last, accumulate
-            )
+            self._record_layer(name, source, node, delta, target, activation, not last, accumulate)
             if not last:
                 source, target, accumulate = next_source, next_target, False
 

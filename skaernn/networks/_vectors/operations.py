@@ -51,7 +51,7 @@ class Operations(Protocol):
     def draw(
         self, encoded: Tensor, noise: Tensor, code: Tensor, d_code: Tensor, d_encoded: Tensor
     ) -> tuple[list, list]:
-        """code = mean + deviation * noise, and the way back; `encoded`: means, log-variances."""
+        """Codes, mean + deviation * noise, and the way back; `encoded`: means, log-variances."""
 
 
 class TorchOperations:
@@ -173,9 +173,7 @@ class CompiledOperations(Recorder):
         forward = self._over(Code.DRAW, code, a=mean, b=raw, d=noise[0], numbers=numbers)
         backward = [
             *self._over(Code.ACTIVATE, d_mean, a=d_code[0]),
-            *self._over(
-                Code.DRAW_BACK, d_raw, a=d_code[0], b=raw, d=noise[0], numbers=numbers
-            ),
+            *self._over(Code.DRAW_BACK, d_raw, a=d_code[0], b=raw, d=noise[0], numbers=numbers),
         ]
         return forward, backward
 
