@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctypes import POINTER, Structure, c_double, c_int64, c_void_p
 from enum import IntEnum
 
+import torch
 from torch import Tensor
 
 OF_BATCH = -1  # as a size: the rows of the batch
@@ -75,6 +76,14 @@ class Batches(Structure):
         ("count", c_double),
         ("penalty", c_double),
     ]
+
+    @classmethod
+    def of(cls, size: int, step: int = 0) -> Batches:
+        """Batches of a size, after so many steps; `sums` (1, 3) lies where the sums are."""
+        made = cls(size=size, step=step)
+        where = {"count": 3, "offset": cls.loss.offset}
+        made.sums = torch.frombuffer(made, dtype=torch.float64, **where).view(1, 3)
+        return made
 
 
 class Recorder:
