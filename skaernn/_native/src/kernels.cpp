@@ -1,6 +1,7 @@
 // What Python calls, through ctypes. A result other than 0: there was not enough memory.
 
 #include "dense.h"
+#include "passes.h"
 #include "recurrent.h"
 
 #if defined(_WIN32)
@@ -10,7 +11,7 @@
 #endif
 
 // Raised whenever a structure or an argument changes; the Python side has the same number.
-EXPORT int skaernn_abi(void) { return 2; }
+EXPORT int skaernn_abi(void) { return 3; }
 
 EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
 
@@ -29,6 +30,16 @@ RUN(float, f32, float, f32)
 RUN(float, f32, double, f64)
 RUN(double, f64, float, f32)
 RUN(double, f64, double, f64)
+
+#define PASSES(T, t)                                                               \
+    EXPORT void skaernn_forward_##t(const Pass<T>* pass) {                         \
+        with_cell(*pass, [](auto&& layered) { layered.forward(); });               \
+    }                                                                              \
+    EXPORT void skaernn_backward_##t(const Pass<T>* pass) {                        \
+        with_cell(*pass, [](auto&& layered) { layered.backward(); });              \
+    }
+PASSES(float, f32)
+PASSES(double, f64)
 
 // Functions of n numbers, a whole number of vectors, for the tests.
 template <class T>
