@@ -1,10 +1,11 @@
 // Passes of one recurrent layer in one direction: forward, and backward through time.
 //
-// Rows lie step after step, those of the longest sequences first. Each has a source [h | x | 1],
-// h being the state before its step, and a record, in pieces as wide as h: first what products of
-// sources with weights give, one piece a gate, then the gates, in the end their gradients. Products
-// take a step at a time; between them each cell says what becomes of its gates, and of the gradient
-// of h. Chains are those of `product.h`.
+// Rows lie step after step, as sequences are packed. Each has a source [h | x | 1], h being the
+// state before its step. A product of the sources of a step with the weights of a gate fills as
+// much of the gate's matrix (rows, H), then the cell goes over all its matrices number by number:
+// first they hold the gates, and what else the way back needs, in the end the gates' gradients.
+// Chains are those of `product.h`; every number depends on its own sequence alone, but for the
+// gradients of the weights, whose sums over rows are taken from the last ones to the first.
 
 #pragma once
 
@@ -22,275 +23,265 @@ struct Pass {
     T *weight_grad, *candidate_bias_grad;
     const T* x;
     int64_t x_stride;
-    T *h, *source, *record;
+    T *source, *matrices, *h;
     const T *initial_h, *initial_c;
-    T* delta;
-    T* delta_x;  // or null
+    T *delta, *delta_initial_h, *delta_initial_c;
+    int64_t begins;  // whether the gradients of the initial states are wanted
+    T* delta_x;      // or null
     int64_t delta_x_stride;
-    T *delta_initial_h, *delta_initial_c;
-    int64_t begins;  // whether the former is wanted
-    T* turned;       // room for the transpose of the weights
-
-    Size n_read() const { return n_hidden + n_inputs; }  // numbers of a source but its 1
+    T* turned;  // room for the transposed weights of every gate
 };
 
-// Weights between columns of the sources and columns of the records.
-template <class T>
-struct Block {
-    Size from, n_from, to, n_to;
-    const T* weight;
-    T* grad;
-    Size stride;
-    bool adds;  // to what a block before has given
-};
-
-// What belongs to a row; the next ones are null after its last step.
+// Numbers of all matrices, side by side, from one place in a step on: a vector of them, or fewer.
 template <class T>
 struct Place {
-    T *record, *h, *source, *next_record, *next_source;
-    T *delta, *before, *carry;  // gradients: of h, of h before, of what else is handed back
+    T* matrices;
+    Size matrix;  // from one to the next
+    T* h;
+    const T *past_h, *past_c;
+    T *delta, *delta_past_h, *delta_c;  // the last: of c after the step, then before it
 };
-
-// As many units of one row as a vector holds, or fewer.
 template <class T, bool whole>
-struct Units_ {
+struct Numbers {
     const Place<T>& at;
-    Size n_hidden, j;
+    Size i, left;
 
-    Vec<T> read(const T* p) const { return whole ? load(p + j) : load_some(p + j, n_hidden - j); }
-    void write(T* p, Vec<T> v) const {
-        whole ? store(p + j, v) : store_some(p + j, v, n_hidden - j);
-    }
-    Vec<T> operator[](Size piece) const { return read(at.record + piece * n_hidden); }
-    void set(Size piece, Vec<T> v) const { write(at.record + piece * n_hidden, v); }
-    void set_h(Vec<T> v) const {
-        write(at.h, v);
-        if (at.next_source) write(at.next_source, v);
-    }
+    Vec<T> read(const T* p) const { return whole ? load(p + i) : load_some(p + i, left); }
+    void write(T* p, Vec<T> v) const { whole ? store(p + i, v) : store_some(p + i, v, left); }
+    Vec<T> operator[](Size k) const { return read(at.matrices + k * at.matrix); }
+    void set(Size k, Vec<T> v) const { write(at.matrices + k * at.matrix, v); }
 };
+
+// The cells: how many matrices they have, of which the first are gates that products fill; of
+// those, how many read h, and which is the first that reads x.
 
 // h' = f(a)
 template <class T, Activation f>
 struct VanillaCell {
-    static constexpr Size pieces = 1, gates = 1, heard = 1, seen = 0;
+    static constexpr int gates = 1, heard = 1, seen = 0;
 
-    template <class U>
-    INLINE void forward(const U& u) {
-        u.set_h(activated<T>(u[0], f));
+    template <class N>
+    INLINE void forward(const N& n) {
+        n.write(n.at.h, activated<T>(n[0], f));
     }
-    template <class U>
-    INLINE void backward(const U& u) {
-        u.set(0, u.read(u.at.delta) * slope<T>(u.read(u.at.h), f));
+    template <class N>
+    INLINE void backward(const N& n) {
+        n.set(0, n.read(n.at.delta) * slope<T>(n.read(n.at.h), f));
     }
 };
 
-// c' = f c + i g, h' = o tanh(c'). A record holds o, i, f, g, tanh(c'), c.
+// c' = f c + i g, h' = o tanh(c'). Matrices: o, i, f, g; tanh(c'), c'.
 template <class T>
 struct LSTMCell {
-    static constexpr Size pieces = 6, gates = 4, heard = 4, seen = 0;
+    static constexpr int gates = 4, heard = 4, seen = 0;
 
-    template <class U>
-    INLINE void forward(const U& u) {
-        Vec<T> o = logistic<T>(u[0]), i = logistic<T>(u[1]), f = logistic<T>(u[2]);
-        Vec<T> g = tanh<T>(u[3]), c = fma(i, g, f * u[5]), t = tanh<T>(c);
-        u.set(0, o), u.set(1, i), u.set(2, f), u.set(3, g), u.set(4, t);
-        if (u.at.next_record) u.write(u.at.next_record + 5 * u.n_hidden, c);
-        u.set_h(o * t);
+    template <class N>
+    INLINE void forward(const N& n) {
+        Vec<T> o = logistic<T>(n[0]), i = logistic<T>(n[1]), f = logistic<T>(n[2]);
+        Vec<T> g = tanh<T>(n[3]), c = fma(i, g, f * n.read(n.at.past_c)), t = tanh<T>(c);
+        n.set(0, o), n.set(1, i), n.set(2, f), n.set(3, g), n.set(4, t), n.set(5, c);
+        n.write(n.at.h, o * t);
     }
-    template <class U>
-    INLINE void backward(const U& u) {
-        Vec<T> o = u[0], i = u[1], f = u[2], g = u[3], t = u[4];
-        Vec<T> dh = u.read(u.at.delta), one = splat(T(1));
-        Vec<T> dc = fma(dh * o, fma(-t, t, one), u.read(u.at.carry));
-        u.set(0, dh * t * (o * (one - o)));
-        u.set(1, dc * g * (i * (one - i)));
-        u.set(2, dc * u[5] * (f * (one - f)));
-        u.set(3, dc * i * fma(-g, g, one));
-        u.write(u.at.carry, dc * f);
+    template <class N>
+    INLINE void backward(const N& n) {
+        Vec<T> o = n[0], i = n[1], f = n[2], g = n[3], t = n[4], one = splat(T(1));
+        Vec<T> dh = n.read(n.at.delta);
+        Vec<T> dc = fma(dh * o, fma(-t, t, one), n.read(n.at.delta_c));
+        n.set(0, dh * t * (o * (one - o)));
+        n.set(1, dc * g * (i * (one - i)));
+        n.set(2, dc * n.read(n.at.past_c) * (f * (one - f)));
+        n.set(3, dc * i * fma(-g, g, one));
+        n.write(n.at.delta_c, dc * f);
     }
 };
 
-// n = tanh(a + r q), h' = n + z (h - n). A record holds q, r, z, n: h reaches the first three, x
-// the last three.
+// n = tanh(a + r q), h' = n + z (h - n). Matrices: q, r, z, n; h reaches the first three, x the
+// last three.
 template <class T>
 struct GRUCell {
-    static constexpr Size pieces = 4, gates = 3, heard = 3, seen = 1;
+    static constexpr int gates = 4, heard = 3, seen = 1;
 
-    template <class U>
-    INLINE void forward(const U& u) {
-        Vec<T> r = logistic<T>(u[1]), z = logistic<T>(u[2]), n = tanh<T>(fma(r, u[0], u[3]));
-        u.set(1, r), u.set(2, z), u.set(3, n);
-        u.set_h(fma(z, u.read(u.at.source) - n, n));
+    template <class N>
+    INLINE void forward(const N& n) {
+        Vec<T> r = logistic<T>(n[1]), z = logistic<T>(n[2]), candidate = tanh<T>(fma(r, n[0], n[3]));
+        n.set(1, r), n.set(2, z), n.set(3, candidate);
+        n.write(n.at.h, fma(z, n.read(n.at.past_h) - candidate, candidate));
     }
-    template <class U>
-    INLINE void backward(const U& u) {
-        Vec<T> q = u[0], r = u[1], z = u[2], n = u[3];
-        Vec<T> dh = u.read(u.at.delta), one = splat(T(1));
-        Vec<T> dn = dh * (one - z) * fma(-n, n, one);
-        u.set(0, dn * r);
-        u.set(1, dn * q * (r * (one - r)));
-        u.set(2, dh * (u.read(u.at.source) - n) * (z * (one - z)));
-        u.set(3, dn);
-        u.write(u.at.before, fma(dh, z, u.read(u.at.before)));
+    template <class N>
+    INLINE void backward(const N& n) {
+        Vec<T> q = n[0], r = n[1], z = n[2], candidate = n[3], one = splat(T(1));
+        Vec<T> dh = n.read(n.at.delta);
+        Vec<T> dn = dh * (one - z) * fma(-candidate, candidate, one);
+        n.set(0, dn * r);
+        n.set(1, dn * q * (r * (one - r)));
+        n.set(2, dh * (n.read(n.at.past_h) - candidate) * (z * (one - z)));
+        n.set(3, dn);
+        n.write(n.at.delta_past_h, fma(dh, z, n.read(n.at.delta_past_h)));
     }
 };
 
-// h' = h + z (g(a) - h), g(a) = a + 1/2 for a >= 0, else logistic(a). A record holds z, g, g'.
+// h' = h + z (g(a) - h), g(a) = a + 1/2 for a >= 0, else logistic(a). Matrices: z, g; g'.
 template <class T>
 struct MinGRUCell {
-    static constexpr Size pieces = 3, gates = 2, heard = 0, seen = 0;
+    static constexpr int gates = 2, heard = 0, seen = 0;
 
-    template <class U>
-    INLINE void forward(const U& u) {
-        Vec<T> z = logistic<T>(u[0]), a = u[1], s = logistic<T>(a), h = u.read(u.at.source);
-        Vec<T> n = a < T(0) ? s : a + T(0.5);
-        u.set(0, z), u.set(1, n), u.set(2, a < T(0) ? s * (T(1) - s) : splat(T(1)));
-        u.set_h(fma(z, n - h, h));
+    template <class N>
+    INLINE void forward(const N& n) {
+        Vec<T> z = logistic<T>(n[0]), a = n[1], s = logistic<T>(a), h = n.read(n.at.past_h);
+        Vec<T> candidate = a < T(0) ? s : a + T(0.5);
+        n.set(0, z), n.set(1, candidate);
+        n.set(2, a < T(0) ? s * (T(1) - s) : splat(T(1)));
+        n.write(n.at.h, fma(z, candidate - h, h));
     }
-    template <class U>
-    INLINE void backward(const U& u) {
-        Vec<T> z = u[0], kept = T(1) - z, dh = u.read(u.at.delta);
-        Vec<T> before = u.read(u.at.source), difference = u[1] - before;
-        u.set(0, dh * difference * (z * kept));
-        u.set(1, dh * z * u[2]);
-        u.write(u.at.before, fma(dh, kept, u.read(u.at.before)));
+    template <class N>
+    INLINE void backward(const N& n) {
+        Vec<T> z = n[0], kept = T(1) - z, dh = n.read(n.at.delta);
+        Vec<T> difference = n[1] - n.read(n.at.past_h);
+        n.set(0, dh * difference * (z * kept));
+        n.set(1, dh * z * n[2]);
+        n.write(n.at.delta_past_h, fma(dh, kept, n.read(n.at.delta_past_h)));
     }
+};
+
+// Weights that columns of the sources have in a gate.
+template <class T>
+struct Block {
+    Size first, n, gate;
+    const T* weight;
+    T* grad;
+    Size stride;
+    bool adds;  // to what the block before has made of the gate
 };
 
 template <class T, class Cell>
-class Layered {
+class LayerPasses {
    public:
-    explicit Layered(const Pass<T>& pass)
-        : p_(pass), H_(pass.n_hidden), width_(pass.n_read() + 1), pieces_(Cell::pieces * H_) {}
+    explicit LayerPasses(const Pass<T>& pass)
+        : p_(pass), n_hidden_(pass.n_hidden), n_read_(n_hidden_ + pass.n_inputs) {}
 
-    void forward() {
-        begin();
+    void forward() const {
         for (Size t = 0, row = 0; t < p_.n_steps; row += p_.sizes[t++]) {
             Size n = p_.sizes[t];
-            copy(p_.x + row * p_.x_stride, p_.x_stride, source(row) + H_, width_, n, p_.n_inputs);
+            copy_rows({past_h(t, row), n_hidden_, 1}, source(row), n, n_hidden_);
+            copy_rows({p_.x + row * p_.x_stride, p_.x_stride, 1}, source(row, n_hidden_), n,
+                      p_.n_inputs);
             each_block([&](const Block<T>& b) {
-                product<T>({n, b.n_to, b.n_from,
-                            {source(row) + b.from, width_, 1},
-                            {b.weight, b.stride, 1},
-                            {record(row) + b.to, pieces_, 1},
-                            b.adds});
+                product<T>({n, n_hidden_, b.n, constant(source(row, b.first)),
+                            {b.weight, b.stride, 1}, gate(b.gate, row), b.adds});
             });
-            each_unit(t, row, [](const auto& units) { Cell::forward(units); });
+            each_number(t, row, [](const auto& numbers) { Cell::forward(numbers); });
         }
     }
 
-    void backward() {
+    void backward() const {
         turn_weights();
-        zero(p_.delta_initial_h), zero(p_.delta_initial_c);
-        Size row = p_.n_rows, piece = (row - 1) / kChain * kChain;
+        clear(p_.delta_initial_h), clear(p_.delta_initial_c);
+        Size row = p_.n_rows, chain = (row - 1) / kChain * kChain;
         for (Size t = p_.n_steps - 1; t >= 0; t--) {
             Size n = p_.sizes[t];
             row -= n;
-            each_unit(t, row, [](const auto& units) { Cell::backward(units); });
-            if (Cell::heard && (t || p_.begins))
-                product<T>({n, H_, Cell::heard * H_,
-                            {record(row), pieces_, 1},
-                            {p_.turned, turned_width(), 1},
-                            {before(t, row), H_, 1},
-                            true});
-            for (; piece >= row; piece -= kChain) sum_up(piece, smaller(kChain, p_.n_rows - piece));
+            each_number(t, row, [](const auto& numbers) { Cell::backward(numbers); });
+            for (int k = 0; k < Cell::heard && (t || p_.begins); k++)
+                product<T>({n, n_hidden_, n_hidden_, constant(gate(k, row)), constant(turned(k, 0)),
+                            {delta_past_h(t, row), n_hidden_, 1}, true});
+            for (; chain >= row; chain -= kChain) add_up(chain, smaller(kChain, p_.n_rows - chain));
         }
     }
 
    private:
-    T* source(Size row) const { return p_.source + row * width_; }
-    T* record(Size row) const { return p_.record + row * pieces_; }
-    T* before(Size t, Size row) const {
-        return t ? p_.delta + (row - p_.sizes[t - 1]) * H_ : p_.delta_initial_h;
+    Matrix<T> source(Size row, Size column = 0) const {
+        return {p_.source + row * (n_read_ + 1) + column, n_read_ + 1, 1};
     }
-    Size turned_width() const { return p_.delta_x ? p_.n_read() : H_; }
+    Matrix<T> gate(Size k, Size row) const {
+        return {p_.matrices + (k * p_.n_rows + row) * n_hidden_, n_hidden_, 1};
+    }
+    Matrix<T> turned(Size k, Size column) const {
+        return {p_.turned + k * n_hidden_ * n_read_ + column, n_read_, 1};
+    }
+    static Matrix<const T> constant(const Matrix<T>& a) { return {a.at, a.row, a.column}; }
 
-    static void copy(const T* from, Size from_stride, T* to, Size to_stride, Size n, Size width) {
+    // Where the states before step t begin, whose rows begin at `row`, and their gradient.
+    Size past(Size t, Size row) const { return (row - p_.sizes[t - 1]) * n_hidden_; }
+    const T* past_h(Size t, Size row) const { return t ? p_.h + past(t, row) : p_.initial_h; }
+    T* delta_past_h(Size t, Size row) const {
+        return t ? p_.delta + past(t, row) : p_.delta_initial_h;
+    }
+
+    void clear(T* states) const {
+        for (Size i = 0; states && i < p_.sizes[0] * n_hidden_; i++) states[i] = 0;
+    }
+    static void copy_rows(const Matrix<const T>& from, const Matrix<T>& to, Size n, Size width) {
         for (Size r = 0; r < n; r++)
-            for (Size j = 0; j < width; j++) to[r * to_stride + j] = from[r * from_stride + j];
-    }
-    void zero(T* states) const {
-        for (Size j = 0; states && j < p_.sizes[0] * H_; j++) states[j] = 0;
+            for (Size j = 0; j < width; j += kLanes<T>)
+                store_some(to(r) + j, load_some(from(r) + j, width - j), width - j);
     }
 
-    void begin() const {
-        copy(p_.initial_h, H_, p_.source, width_, p_.sizes[0], H_);
-        if (p_.initial_c) copy(p_.initial_c, H_, p_.record + 5 * H_, pieces_, p_.sizes[0], H_);
-    }
-
+    // The parameters are one block, whose rows are columns of the sources, but for a GRU, which
+    // has the candidate's weights of h in a gate of their own, with a bias of their own.
     template <class F>
     void each_block(F f) const {
-        Size n_gates = Cell::gates * H_, all = width_;
-        if constexpr (Cell::seen > 0) {  // a GRU, whose weights are those of n, r, z
-            const T *w = p_.weight, *w_x = w + H_ * n_gates;
-            T *g = p_.weight_grad, *g_x = g + H_ * n_gates;
-            f(Block<T>{0, all, H_, 2 * H_, w + H_, g + H_, n_gates, false});
-            f(Block<T>{H_, all - H_, 3 * H_, H_, w_x, g_x, n_gates, false});
-            f(Block<T>{0, H_, 0, H_, w, g, n_gates, false});
-            f(Block<T>{all - 1, 1, 0, H_, p_.candidate_bias, p_.candidate_bias_grad, H_, true});
+        Size H = n_hidden_, all = n_read_ + 1;
+        auto block = [&](Size first, Size n, Size gate, Size place, Size stride) {
+            Size from = (Cell::heard ? first : first - H) * stride + place * H;
+            f(Block<T>{first, n, gate, p_.weight + from, p_.weight_grad + from, stride, false});
+        };
+        if constexpr (Cell::seen == 0) {
+            for (Size k = 0; k < Cell::gates; k++)
+                block(Cell::heard ? 0 : H, Cell::heard ? all : all - H, k, k, Cell::gates * H);
         } else {
-            Size from = Cell::heard ? 0 : H_;
-            f(Block<T>{from, all - from, 0, n_gates, p_.weight, p_.weight_grad, n_gates, false});
+            block(0, H, 0, 0, 3 * H);
+            f(Block<T>{n_read_, 1, 0, p_.candidate_bias, p_.candidate_bias_grad, H, true});
+            block(0, all, 1, 1, 3 * H), block(0, all, 2, 2, 3 * H), block(H, all - H, 3, 0, 3 * H);
         }
     }
 
-    // All units of step t, whose rows begin at `row`.
     template <class F>
-    void each_unit(Size t, Size row, F f) const {
-        constexpr Size L = kLanes<T>;
-        Size n = p_.sizes[t], n_next = t + 1 < p_.n_steps ? p_.sizes[t + 1] : 0;
-        T* past = before(t, row);
-        for (Size r = 0; r < n; r++) {
-            Place<T> at{record(row + r), p_.h + (row + r) * H_, source(row + r), nullptr, nullptr,
-                        p_.delta + (row + r) * H_, past + r * H_, p_.delta_initial_c + r * H_};
-            if (r < n_next) at.next_record = record(row + n + r), at.next_source = source(row + n + r);
-            Size j = 0;
-            for (; j + L <= H_; j += L) f(Units_<T, true>{at, H_, j});
-            if (j < H_) f(Units_<T, false>{at, H_, j});
-        }
+    void each_number(Size t, Size row, F f) const {
+        Size at = row * n_hidden_, n = p_.sizes[t] * n_hidden_, i = 0;
+        Size matrix = p_.n_rows * n_hidden_;
+        const T* c = p_.matrices + 5 * matrix;  // of an LSTM
+        Place<T> place{p_.matrices + at, matrix, p_.h + at, past_h(t, row),
+                       t ? c + past(t, row) : p_.initial_c,
+                       p_.delta + at, delta_past_h(t, row), p_.delta_initial_c};
+        for (; i + kLanes<T> <= n; i += kLanes<T>) f(Numbers<T, true>{place, i, kLanes<T>});
+        if (i < n) f(Numbers<T, false>{place, i, n - i});
     }
 
     void turn_weights() const {
-        Size width = turned_width();
         each_block([&](const Block<T>& b) {
-            Size n = smaller(b.from + b.n_from, width) - b.from;
-            transpose<T>(n, b.n_to, {b.weight, b.stride, 1},
-                         {p_.turned + b.to * width + b.from, width, 1});
+            Size n = smaller(b.n, n_read_ - b.first);  // without biases
+            transpose<T>(n, n_hidden_, {b.weight, b.stride, 1}, turned(b.gate, b.first));
         });
     }
 
     // What n rows add to the gradient of the weights, and the gradient of their input.
-    void sum_up(Size row, Size n) const {
+    void add_up(Size row, Size n) const {
         bool adds = row + n < p_.n_rows;
         each_block([&](const Block<T>& b) {
-            product<T>({b.n_from, b.n_to, n,
-                        {source(row) + b.from, 1, width_},
-                        {record(row) + b.to, pieces_, 1},
-                        {b.grad, b.stride, 1},
-                        adds});
+            Matrix<T> from = source(row, b.first);
+            product<T>({b.n, n_hidden_, n, {from.at, 1, from.row}, constant(gate(b.gate, row)),
+                        {b.grad, b.stride, 1}, adds});
         });
-        if (!p_.delta_x) return;
-        Size seen = Cell::seen * H_, n_seen = Cell::gates * H_;
-        product<T>({n, p_.n_inputs, n_seen,
-                    {record(row) + seen, pieces_, 1},
-                    {p_.turned + seen * turned_width() + H_, turned_width(), 1},
-                    {p_.delta_x + row * p_.delta_x_stride, p_.delta_x_stride, 1},
-                    false});
+        for (int k = Cell::seen; k < Cell::gates && p_.delta_x; k++)
+            product<T>({n, p_.n_inputs, n_hidden_, constant(gate(k, row)),
+                        constant(turned(k, n_hidden_)),
+                        {p_.delta_x + row * p_.delta_x_stride, p_.delta_x_stride, 1},
+                        k > Cell::seen});
     }
 
     const Pass<T>& p_;
-    Size H_, width_, pieces_;
+    Size n_hidden_, n_read_;
 };
 
 template <class T, class F>
 void with_cell(const Pass<T>& pass, F f) {
     Flushed denormals;
     switch (pass.kind) {
-        case kTanhCell: return f(Layered<T, VanillaCell<T, kTanh>>(pass));
-        case kReluCell: return f(Layered<T, VanillaCell<T, kRelu>>(pass));
-        case kLSTMCell: return f(Layered<T, LSTMCell<T>>(pass));
-        case kGRUCell: return f(Layered<T, GRUCell<T>>(pass));
-        default: return f(Layered<T, MinGRUCell<T>>(pass));
+        case kTanhCell: return f(LayerPasses<T, VanillaCell<T, kTanh>>(pass));
+        case kReluCell: return f(LayerPasses<T, VanillaCell<T, kRelu>>(pass));
+        case kLSTMCell: return f(LayerPasses<T, LSTMCell<T>>(pass));
+        case kGRUCell: return f(LayerPasses<T, GRUCell<T>>(pass));
+        default: return f(LayerPasses<T, MinGRUCell<T>>(pass));
     }
 }
 

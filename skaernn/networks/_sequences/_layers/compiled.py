@@ -44,8 +44,7 @@ class CompiledPass(LayerPass):
         self.initial = tuple(x.new_zeros(n_rows, n_hidden) for _ in range(cell.n_states))
         source = x.new_empty(size, n_hidden + cell.n_inputs + 1)
         source[:, -1] = 1
-        record = x.new_empty(size, n_pieces * n_hidden)
-        memory: list[Tensor | None] = [self.h, source, record, *self.initial, x, delta_x]
+        matrices = x.new_empty(n_pieces, size, n_hidden)
         self._structure = structure = Pass(
             kind=kind,
             n_inputs=cell.n_inputs,
@@ -56,7 +55,7 @@ class CompiledPass(LayerPass):
             x_stride=x.stride(0),
             begins=begins,
         )
-        pointers = {"h": self.h, "source": source, "record": record, "x": x, **blocks}
+        pointers = {"h": self.h, "source": source, "matrices": matrices, "x": x, **blocks}
         pointers |= zip(("initial_h", "initial_c"), self.initial, strict=False)
         if grads is not None:
             self.delta = x.new_empty(size, n_hidden)
