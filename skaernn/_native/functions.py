@@ -26,6 +26,9 @@ class Functions:
     sequences, rows : dict
         From the type of the network, and NumPy's letter for that of input and output, to a
         function that gives 0, or 1 if memory did not suffice.
+    steps : dict
+        From the type of a network to a function that goes through batches with a number of
+        operations.
     forward, backward : dict
         From the type of a recurrent layer to a function of a `Pass`.
     same : callable
@@ -40,6 +43,7 @@ class Functions:
         self.rows = self._by_types(
             compiled, "rows", POINTER(Stack), c_void_p, c_int64, c_void_p, c_int64
         )
+        self.steps = self._by_type(compiled, "steps", c_void_p, c_int64, c_void_p)
         self.forward = self._by_type(compiled, "forward", POINTER(Pass))
         self.backward = self._by_type(compiled, "backward", POINTER(Pass))
         self.same = _typed(compiled.skaernn_same, c_void_p, c_void_p, c_void_p, c_int64)

@@ -25,6 +25,16 @@ class Batch(NamedTuple):
             self.epoch,
         )
 
+    def rows(self, begin: int, end: int) -> Batch:
+        """Some of the rows, one behind the other."""
+        part = slice(begin, end)
+        return Batch(
+            self.index[part],
+            None if self.weight is None else self.weight[part],
+            None if self.keys is None else self.keys[part],
+            self.epoch,
+        )
+
     def split(self, size: int) -> list[Batch]:
         """The same rows in parts of at most `size`."""
         if self.weight is None and self.keys is None:

@@ -58,11 +58,24 @@ class Objective(Protocol):
     def bound(self, theta: Tensor, grad: Tensor | None = None) -> Evaluation:
         """Evaluations that look into `theta` and write into `grad`, for as long as it is held."""
 
+    def steps(self, solver: Any, state: TrainingState, max_norm: float | None) -> Steps | None:
+        """A faster way through the batches than one by one, if there is one for a solver."""
+
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
         """Write the penalty into the room, ``sums[:, 2]``, and add its gradient to `grad`."""
 
     def evaluate(self, theta: Tensor, n_rows: int | None = None) -> float:
         """Mean loss over all rows, or about `n_rows` of them, without noise and penalty."""
+
+
+class Steps(Protocol):
+    """Steps of a solver through the batches of an epoch."""
+
+    def parts(self, epoch: int) -> Iterable[Any]:
+        """The batches, one or several at a time; of the first epoch the first one alone."""
+
+    def take(self, part: Any, learning_rate: float) -> Tensor:
+        """Step after step through the batches of a part; the total of their sums."""
 
 
 class Reporter(Protocol):
@@ -158,6 +171,34 @@ class Plateau:
         return state.stale_epochs > self.patience
 
 
+class StepByStep:
+    """Steps of any solver, batch by batch."""
+
+    def __init__(
+        self, objective: Objective, solver: Any, state: TrainingState, max_norm: float | None
+    ):
+        self._objective, self._solver, self._state = objective, solver, state
+        self._max_norm = max_norm
+        self._evaluation = objective.bound(state.theta, state.grad)
+        self.parts = objective.batches
+
+    def take(self, part: Any, learning_rate: float) -> Tensor:
+        """See `Steps`."""
+        self._batch = part
+        sums = self._solver.step(self._state, self._evaluate, learning_rate)
+        self._state.step += 1
+        return sums
+
+    def _evaluate(self) -> Tensor:
+        theta, grad = self._state.theta, self._state.grad
+        sums = self._evaluation.sums(self._batch)
+        self._objective.penalty(theta, grad, sums)
+        if self._max_norm is not None:  # of the mean, while `grad` is the sum
+            norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
+            grad.mul_((sums[:, 1:2] * self._max_norm / norm).clamp_(max=1.0).nan_to_num_(1.0))
+        return sums
+
+
 def train(
     objective: Objective,
     solver,
@@ -190,27 +231,20 @@ def train(
     reporter : Reporter or None
         Told of every epoch. What it raises is raised, and leaves the state usable.
     """
-    theta, grad = state.theta, state.grad
+    theta = state.theta
     if len(theta) != 1:
         raise NotImplementedError("Several models at once are evaluated, but not yet trained.")
-    evaluation = objective.bound(theta, grad)
+    steps = objective.steps(solver, state, max_norm)
+    if steps is None:
+        steps = StepByStep(objective, solver, state, max_norm)
     totals = theta.new_zeros(1, 3)
     # The loss of an exact epoch belongs to the parameters it began with.
     looks_back = objective.exact and validation is None
     candidate = torch.empty_like(theta) if looks_back else theta
     state.best_theta = theta.clone()
     state.began = state.epoch
-    batch = first = None
+    first = None
     settled = state.step
-
-    def evaluate() -> Tensor:
-        sums = evaluation.sums(batch)
-        objective.penalty(theta, grad, sums)
-        if max_norm is not None:  # of the mean, while `grad` is the sum
-            norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
-            grad.mul_((sums[:, 1:2] * max_norm / norm).clamp_(max=1.0).nan_to_num_(1.0))
-        return sums
-
     try:
         for _ in range(max_iter):
             if reporter is not None:
@@ -219,10 +253,9 @@ def train(
             totals.zero_()
             if looks_back:
                 candidate.copy_(theta)
-            for batch in objective.batches(state.epoch):  # noqa: B007 - read by evaluate
+            for part in steps.parts(state.epoch):
                 check_interrupts()
-                totals += solver.step(state, evaluate, rate)
-                state.step += 1
+                totals += steps.take(part, rate)
                 if first is None:
                     first = totals.clone()
             if state.step - settled >= _SETTLING:

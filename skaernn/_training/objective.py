@@ -13,6 +13,8 @@ from torch import Tensor
 from .._core.device import precise
 from .._rows.batch import Batch, Source
 from ..networks import mix
+from .loop import Steps, TrainingState
+from .solvers import Solver
 
 EVALUATION = -1  # the epoch whose noise an evaluation sees
 _MOST_KEPT = 8  # workspaces, and fewer if they are large
@@ -66,6 +68,10 @@ class RowsObjective(ABC):
         Whether the start is worth keeping where training makes nothing better of it.
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
+    batch_size : int
+        Rows of a batch, if there are that many left.
+    decay : Tensor of shape (P,) or None
+        What the L2 penalty pulls each parameter by; None: there is none.
     """
 
     network: Any
@@ -89,17 +95,17 @@ class RowsObjective(ABC):
         self.rows, self.seed = rows, seed
         self.n_rows = len(rows)
         self._n_parameters, self._shuffle = n_parameters, shuffle
-        self._batch_size = min(batch_size, len(rows))
-        self._one_batch = self._batch_size == len(rows)
+        self.batch_size = min(batch_size, len(rows))
+        self._one_batch = self.batch_size == len(rows)
         self.exact = self._one_batch and not noisy
-        self._decay = None
+        self.decay = None
         if penalised is not None:  # compared with weights of mean 1
             mask = penalised.to(device=rows.device, dtype=rows.dtype)
-            self._decay = mask * (alpha / rows.mean_weight * rows.losses_per_row)
+            self.decay = mask * (alpha / rows.mean_weight * rows.losses_per_row)
         self._generator = torch.Generator(device="cpu")
         everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._everything = rows.sorted(everything) if self._one_batch else everything
-        self._judge: Evaluation | None = None  # without gradient, at a copy of its own
+        self._judge: tuple[Tensor, Evaluation] | None = None  # at a copy of its own
         self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
 
     @abstractmethod
@@ -117,7 +123,7 @@ class RowsObjective(ABC):
     @property
     def at_once(self) -> int:
         """Rows that go through the network at once in training."""
-        return min(self._batch_size, self.most_rows)
+        return min(self.batch_size, self.most_rows)
 
     @property
     @abstractmethod
@@ -130,7 +136,11 @@ class RowsObjective(ABC):
 
     def bound(self, theta: Tensor, grad: Tensor | None = None) -> Evaluation:
         """Evaluations at whatever `theta` (K, P) holds; without `grad` of the value alone."""
-        return Evaluation(self, theta, grad)
+        return self._evaluation(self, theta, grad)
+
+    def _evaluation(self, owner: RowsObjective, theta: Tensor, grad: Tensor | None) -> Evaluation:
+        """What `bound` gives; `owner` is the objective, or a weak reference to it."""
+        return Evaluation(owner, theta, grad)
 
     def zeros(self) -> Tensor:
         """Parameters (1, P), all zero."""
@@ -138,23 +148,31 @@ class RowsObjective(ABC):
 
     def batches(self, epoch: int) -> Iterable[Batch]:
         """All rows in batches of `batch_size`, the last one shorter."""
+        if self._one_batch:
+            return [self.shuffled(epoch)]
+        return [self.rows.sorted(batch) for batch in self.shuffled(epoch).split(self.batch_size)]
+
+    def shuffled(self, epoch: int) -> Batch:
+        """All rows in the order that they have in the batches of an epoch."""
         everything = self._everything
         if everything.keys is not None or not self._one_batch:
             everything = everything._replace(epoch=epoch)
-        if self._one_batch:
-            return [everything]
-        if self._shuffle:
+        if self._shuffle and not self._one_batch:
             generator = self._generator.manual_seed(mix(self.seed, epoch))
             order = torch.randperm(len(self.rows), generator=generator, device="cpu")
-            order = self.rows.arranged(order, self._batch_size, generator)
+            order = self.rows.arranged(order, self.batch_size, generator)
             everything = everything.take(order.to(everything.index.device))
-        return [self.rows.sorted(batch) for batch in everything.split(self._batch_size)]
+        return everything
+
+    def steps(self, solver: Solver, state: TrainingState, max_norm: float | None) -> Steps | None:
+        """See `Objective`."""
+        return None
 
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
         """L2 penalty on the weights of the network."""
-        if self._decay is None:
+        if self.decay is None:
             return
-        pull = theta * self._decay
+        pull = theta * self.decay
         grad += pull
         room = sums[:, 2:, None]
         torch.baddbmm(room, pull[:, None], theta[..., None], beta=0, alpha=0.5, out=room)
@@ -164,8 +182,10 @@ class RowsObjective(ABC):
         rows = self.rows if n_rows is None else self.rows.sample(n_rows)
         if self._judge is None:
             # by proxy: objective and judge in a circle would keep rows until a collection
-            self._judge = Evaluation(weakref.proxy(self), torch.empty_like(theta), None)
-        self._judge.theta.copy_(theta)
+            at = torch.empty_like(theta)
+            self._judge = at, self._evaluation(weakref.proxy(self), at, None)
+        at, judge = self._judge
+        at.copy_(theta)
         total = theta.new_zeros(len(theta), dtype=precise(theta.device))
         if n_rows is not None or self._parts is None:
             everything = rows.sorted(Batch(rows.index, rows.weight, rows.keys, EVALUATION))
@@ -174,7 +194,7 @@ class RowsObjective(ABC):
         else:
             parts = self._parts
         for part in parts[0]:
-            total += self._judge.value(part)[:, 0]
+            total += judge.value(part)[:, 0]
         return total.item() / parts[1]
 
     def share(self, shape: Hashable) -> float:

@@ -65,9 +65,8 @@ class Adam(Solver):
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
     _one: Tensor | None = None  # adding a tensor costs a third of adding a number
 
-    def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
-        """One evaluation, one update."""
-        sums = evaluate()
+    def prepare(self, state: TrainingState) -> None:
+        """Give a new state its moments."""
         if not state.slots:
             zeros = torch.zeros_like
             state.slots.update(
@@ -75,6 +74,11 @@ class Adam(Solver):
                 square=zeros(state.theta),
                 step=torch.zeros((), device=state.theta.device, dtype=torch.float32),
             )
+
+    def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
+        """One evaluation, one update."""
+        sums = evaluate()
+        self.prepare(state)
         slots = state.slots
         if self._one is None:
             self._one = torch.ones_like(slots["step"])
@@ -107,11 +111,15 @@ class Adam(Solver):
 class SGD(Solver):
     """Stochastic gradient descent with momentum (Polyak 1964): v = momentum v + g, θ -= η v."""
 
+    def prepare(self, state: TrainingState) -> None:
+        """Give a new state its velocity."""
+        if not state.slots:
+            state.slots["velocity"] = torch.zeros_like(state.theta)
+
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """One evaluation, one update."""
         sums = evaluate()
-        if not state.slots:
-            state.slots["velocity"] = torch.zeros_like(state.theta)
+        self.prepare(state)
         velocity = state.slots["velocity"]
         velocity.mul_(self.momentum).addcdiv_(state.grad, sums[:, 1:2])
         rate = min(learning_rate, torch.finfo(state.theta.dtype).max)  # torch takes no more

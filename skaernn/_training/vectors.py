@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from .._rows.vectors import Rows
 from ..networks import (
     AutoencoderModule,
     AutoencoderNetwork,
+    CompiledPasses,
     Corrupter,
     Passes,
     Penalty,
@@ -25,6 +26,7 @@ from ..networks import (
     normal,
     uniform,
 )
+from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, pays
 from .objective import EVALUATION, RowsObjective, Workspace
 
 _CODE = 0x636F6465  # the noise of codes, apart from all other
@@ -105,8 +107,14 @@ class ReconstructionObjective(RowsObjective):
         self.network, self.goal, self.principal = network, goal, principal
         self.starts_well = network.linear_path
         if goal.of_batch:  # never in parts, and no batch much smaller than the others
-            self._batch_size = -(-len(rows) // -(-len(rows) // self._batch_size))
-            self.most_rows, self.most_evaluated = _EVERYTHING, self._batch_size
+            self.batch_size = -(-len(rows) // -(-len(rows) // self.batch_size))
+            self.most_rows, self.most_evaluated = _EVERYTHING, self.batch_size
+        self._compiled = (
+            rows.device.type == "cpu"
+            and self.batch_size <= self.most_rows
+            and network.compiles(**self._how)
+            and pays(goal.loss, goal.penalty, self.batch_size, network.layout.size, rows.dtype)
+        )
 
     def on(self, rows: Rows) -> ReconstructionObjective:
         """The same network and goal on other, unscaled rows, to be evaluated."""
@@ -114,7 +122,7 @@ class ReconstructionObjective(RowsObjective):
             self.network,
             self.goal,
             rows.scaled(self.rows.mean, self.rows.scale),
-            batch_size=self._batch_size,
+            batch_size=self.batch_size,
             seed=self.seed,
         )
 
@@ -191,16 +199,86 @@ class ReconstructionObjective(RowsObjective):
 
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
-        network, goal = self.network, self.goal
-        if not noisy and network.dropout:
-            network = network.with_dropout(0.0)
-        passes = network.passes(
-            *memory,
-            shape,
-            linear_output=network.output_activation == goal.loss.output_activation,
-            penalty=goal.penalty,
-        )
-        return _ReconstructionWorkspace(passes, goal, self.rows, self.seed)
+        passes = self._silenced(noisy).passes(*memory, shape, **self._how)
+        return _ReconstructionWorkspace(passes, self.goal, self.rows, self.seed)
+
+    def _evaluation(self, owner, theta, grad):
+        """By compiled kernels, where these are faster."""
+        if self._compiled and len(theta) == 1:
+            return CompiledEvaluation(self._program(theta, grad))
+        return super()._evaluation(owner, theta, grad)
+
+    def steps(self, solver, state, max_norm):
+        """By compiled kernels, where these are faster."""
+        if not self._compiled or not CompiledSteps.knows(solver):
+            return None
+        program = self._program(state.theta, state.grad)
+        return CompiledSteps(program, self, solver, state, max_norm)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        """How the network's passes are made."""
+        linear = self.network.output_activation == self.goal.loss.output_activation
+        return {"linear_output": linear, "penalty": self.goal.penalty}
+
+    def _silenced(self, noisy: bool) -> AutoencoderNetwork:
+        """The network, without dropout unless it is to be `noisy`."""
+        network = self.network
+        return network.with_dropout(0.0) if network.dropout and not noisy else network
+
+    def _program(self, theta: Tensor, grad: Tensor | None) -> Program:
+        """Passes over batches, and the goal, by compiled kernels."""
+        goal, noisy = self.goal, grad is not None
+        whole = noisy or goal.of_batch
+        n_rows = self.batch_size if whole else min(EVALUATED, len(self.rows))
+        passes = self._silenced(noisy).compiled_passes(theta, grad, n_rows, **self._how)
+        inputs = _Inputs(passes, goal, self.rows, self.seed)
+        return Program(passes, inputs, goal.loss, goal.penalty, goal.strength)
+
+
+class _Inputs:
+    """Rows as they are and as the encoder reads them, and what is drawn for them; see `Inputs`."""
+
+    def __init__(self, passes: CompiledPasses, goal: Goal, rows: Rows, seed: int):
+        self._passes, self._goal, self._rows, self._seed = passes, goal, rows, seed
+        self.target = passes.x if goal.corrupter is None else torch.empty_like(passes.x)
+        self.memory = [self.target]
+        if goal.corrupter is not None:
+            self.memory.append(passes.x)
+        self.memory += passes.masks
+        if passes.noise is not None:
+            self.memory.append(passes.noise)
+
+    def __call__(self, batch: Batch) -> list[Tensor]:
+        rows, goal, passes, seed = self._rows, self._goal, self._passes, self._seed
+        clean = torch.empty(len(batch.index), rows.n_features, dtype=rows.dtype, device="cpu")
+        rows.take(batch.index, clean)
+        found = [clean]
+        if goal.corrupter is not None:
+            found.append(goal.corrupter(clean, batch.keys, seed, batch.epoch).to(rows.dtype))
+        if passes.masks:
+            found += passes.new_masks(batch.keys, seed, batch.epoch)
+        if passes.noise is not None:
+            found.append(_code_noise(batch, seed, passes.noise.shape[-1]).to(rows.dtype))
+        return [part.contiguous() for part in found]
+
+    def other_side(self, batch: Batch, inputs: list[Tensor]) -> list[Tensor] | None:
+        if self._passes.noise is None or batch.epoch != EVALUATION:
+            return None
+        return [*inputs[:-1], -inputs[-1]]
+
+
+def _code_noise(batch: Batch, seed: int, width: int) -> Tensor:
+    """What codes of a batch are drawn with, (B, C).
+
+    In evaluations one deviation to either side of the mean, by the toss of a coin. The other side
+    is looked at, too: most of what chance does to the loss cancels, and the luck of a draw does
+    not decide what is best.
+    """
+    salt = mix(seed, batch.epoch, _CODE)
+    if batch.epoch != EVALUATION:
+        return normal(batch.keys, salt, width)
+    return torch.where(uniform(batch.keys, salt, width) < 0.5, -1.0, 1.0)
 
 
 class _ReconstructionWorkspace(Workspace):
@@ -222,13 +300,9 @@ class _ReconstructionWorkspace(Workspace):
         self._load(batch)
         if noise is None:
             return self._once(batch)
-        salt, width = mix(self._seed, batch.epoch, _CODE), noise.shape[-1]
+        noise.copy_(_code_noise(batch, self._seed, noise.shape[-1]))
         if batch.epoch != EVALUATION:
-            noise.copy_(normal(batch.keys, salt, width))
             return self._once(batch)
-        # One deviation to either side of the mean, by the toss of a coin: most of what chance
-        # does to the loss cancels, and the luck of a draw does not decide what is best.
-        noise.copy_(torch.where(uniform(batch.keys, salt, width) < 0.5, -1.0, 1.0))
         one_side = self._once(batch).clone()
         noise.neg_()
         self._once(batch)

@@ -23,15 +23,18 @@ from ._vectors.convolutional import ConvolutionalAutoencoder, check_image_shape
 from ._vectors.corruptions import CORRUPTIONS, Corrupter, Corruption, Range
 from ._vectors.custom import CustomAutoencoder
 from ._vectors.dense import DenseAutoencoder
-from ._vectors.interface import AutoencoderNetwork, Passes
-from ._vectors.module import AutoencoderModule, VariationalModule
-from ._vectors.penalties import PENALTIES, Penalty, StandardNormal, divergences
+from ._vectors.interface import AutoencoderNetwork, CompiledPasses, Passes
+from ._vectors.module import LOG_VARIANCES, AutoencoderModule, VariationalModule
+from ._vectors.operations import CompiledOperations
+from ._vectors.penalties import L1, PENALTIES, Penalty, StandardNormal, divergences
 
 __all__ = [
     "ACTIVATIONS",
     "ARCHITECTURES",
     "CELLS",
     "CORRUPTIONS",
+    "L1",
+    "LOG_VARIANCES",
     "PENALTIES",
     "POOLINGS",
     "SMALLEST_DEVIATION",
@@ -39,6 +42,8 @@ __all__ = [
     "AutoencoderNetwork",
     "Bound",
     "CompiledNetwork",
+    "CompiledOperations",
+    "CompiledPasses",
     "CompiledSide",
     "ConvolutionalAutoencoder",
     "Corrupter",

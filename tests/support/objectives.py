@@ -1,5 +1,7 @@
 """Objectives of dense autoencoders on random rows, and what autograd says about them."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -7,6 +9,7 @@ from torch.nn import functional
 from skaernn._losses.reconstruction import LOSSES
 from skaernn._rows.principal import principal_components
 from skaernn._rows.vectors import make_rows
+from skaernn._training.objective import Evaluation
 from skaernn._training.vectors import Goal, ReconstructionObjective
 from skaernn.networks import DenseAutoencoder
 
@@ -78,11 +81,19 @@ def packed_gradient(network, module, value):
 
 
 def assert_equals_autograd(objective, theta, value_of, epoch=0):
-    """Sums and gradient of every model of `theta` (K, P) are those of ``value_of(module)``."""
+    """Sums and gradient of every model of `theta` (K, P) are those of ``value_of(module)``.
+
+    By what the objective takes, which may be compiled kernels, and by torch.
+    """
+    for bound in (objective.bound, partial(Evaluation, objective)):
+        _assert_equals_autograd(objective, theta, value_of, epoch, bound)
+
+
+def _assert_equals_autograd(objective, theta, value_of, epoch, bound):
     batch, *_ = batch_of(objective, epoch)
     grad = torch.full_like(theta, torch.nan)
     with torch.no_grad():
-        sums = objective.bound(theta, grad).sums(batch)
+        sums = bound(theta, grad).sums(batch)
     for k, parameters in enumerate(theta):
         module = objective.network.module(parameters)
         value = value_of(module)

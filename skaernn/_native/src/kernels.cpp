@@ -3,6 +3,7 @@
 #include "dense.h"
 #include "passes.h"
 #include "recurrent.h"
+#include "training.h"
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __attribute__((dllexport))
@@ -11,7 +12,7 @@
 #endif
 
 // Raised whenever a structure or an argument changes; the Python side has the same number.
-EXPORT int skaernn_abi(void) { return 3; }
+EXPORT int skaernn_abi(void) { return 4; }
 
 EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
 
@@ -31,27 +32,36 @@ RUN(float, f32, double, f64)
 RUN(double, f64, float, f32)
 RUN(double, f64, double, f64)
 
-#define PASSES(T, t)                                                               \
-    EXPORT void skaernn_forward_##t(const Pass<T>* pass) {                         \
-        with_cell(*pass, [](auto&& layered) { layered.forward(); });               \
-    }                                                                              \
-    EXPORT void skaernn_backward_##t(const Pass<T>* pass) {                        \
-        with_cell(*pass, [](auto&& layered) { layered.backward(); });              \
+// Batches through a program.
+#define STEPS(T, t)                                                                          \
+    EXPORT void skaernn_steps_##t(const Operation* operations, int64_t n, Batches* batches) { \
+        run_steps<T>(operations, n, *batches);                                               \
+    }
+STEPS(float, f32)
+STEPS(double, f64)
+
+// One recurrent layer, from its input to its states, and back from their gradient.
+#define PASSES(T, t)                                                                         \
+    EXPORT void skaernn_forward_##t(const Pass<T>* pass) {                                   \
+        with_cell(*pass, [](const auto& passes) { passes.forward(); });                      \
+    }                                                                                        \
+    EXPORT void skaernn_backward_##t(const Pass<T>* pass) {                                  \
+        with_cell(*pass, [](const auto& passes) { passes.backward(); });                     \
     }
 PASSES(float, f32)
 PASSES(double, f64)
 
 // Functions of n numbers, a whole number of vectors, for the tests.
 template <class T>
-static void apply(int64_t activation, const T* from, T* to, int64_t n) {
+static void activate_all(int64_t activation, const T* from, T* to, int64_t n) {
     for (Size i = 0; i < n; i += kLanes<T>) store<T>(to + i, activated<T>(load(from + i), activation));
 }
 EXPORT void skaernn_activation_f32(int64_t activation, const float* from, float* to, int64_t n) {
-    apply(activation, from, to, n);
+    activate_all(activation, from, to, n);
 }
 EXPORT void skaernn_activation_f64(int64_t activation, const double* from, double* to,
                                    int64_t n) {
-    apply(activation, from, to, n);
+    activate_all(activation, from, to, n);
 }
 
 // Whether n pieces of memory hold the same bytes as n others.

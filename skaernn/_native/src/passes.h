@@ -34,7 +34,7 @@ struct Pass {
 
 // Numbers of all matrices, side by side, from one place in a step on: a vector of them, or fewer.
 template <class T>
-struct Place {
+struct Views {
     T* matrices;
     Size matrix;  // from one to the next
     T* h;
@@ -43,7 +43,7 @@ struct Place {
 };
 template <class T, bool whole>
 struct Numbers {
-    const Place<T>& at;
+    const Views<T>& at;
     Size i, left;
 
     Vec<T> read(const T* p) const { return whole ? load(p + i) : load_some(p + i, left); }
@@ -240,11 +240,11 @@ class LayerPasses {
         Size at = row * n_hidden_, n = p_.sizes[t] * n_hidden_, i = 0;
         Size matrix = p_.n_rows * n_hidden_;
         const T* c = p_.matrices + 5 * matrix;  // of an LSTM
-        Place<T> place{p_.matrices + at, matrix, p_.h + at, past_h(t, row),
+        Views<T> views{p_.matrices + at, matrix, p_.h + at, past_h(t, row),
                        t ? c + past(t, row) : p_.initial_c,
                        p_.delta + at, delta_past_h(t, row), p_.delta_initial_c};
-        for (; i + kLanes<T> <= n; i += kLanes<T>) f(Numbers<T, true>{place, i, kLanes<T>});
-        if (i < n) f(Numbers<T, false>{place, i, n - i});
+        for (; i + kLanes<T> <= n; i += kLanes<T>) f(Numbers<T, true>{views, i, kLanes<T>});
+        if (i < n) f(Numbers<T, false>{views, i, n - i});
     }
 
     void turn_weights() const {

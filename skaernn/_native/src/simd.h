@@ -244,6 +244,18 @@ INLINE Vec<T> softplus(Vec<T> x) {
     return (x < T(0) ? Vec<T>{} : x) + rest;
 }
 
+// Of one number that is not denormal, by the same series: its mantissa is 1 + e.
+INLINE double logarithm(double x) {
+    constexpr double ln2 = 0.69314718055994530942;
+    int64_t bits, one = 0x3ffll << 52;
+    __builtin_memcpy(&bits, &x, sizeof x);
+    int64_t mantissa = (bits & ((1ll << 52) - 1)) | one;
+    double m, n = double((bits >> 52) - 0x3ff);
+    __builtin_memcpy(&m, &mantissa, sizeof m);
+    double s = (m - 1) / (m + 1);
+    return n * ln2 + s * polynomial<double>(splat(s * s), Constants<double>::l)[0];
+}
+
 template <class T>
 INLINE Vec<T> elu(Vec<T> x) {
     Vec<T> negative = x < -Constants<T>::saturated ? splat(-Constants<T>::saturated) : x;

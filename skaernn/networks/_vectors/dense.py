@@ -23,6 +23,7 @@ from .autograd import KeyedDropout, ModulePasses
 from .dense_passes import DensePasses
 from .dense_shape import DenseShape
 from .module import FIRST_LOG_VARIANCE, AutoencoderModule, Side
+from .operations import CompiledOperations
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,18 @@ class DenseAutoencoder(DenseShape):
         if penalty is not None and penalty.of_jacobian:
             return ModulePasses(self, theta, grad, n_rows, **how)
         return DensePasses(self, theta, grad, n_rows, **how)
+
+    def compiles(self, *, linear_output, penalty=None):
+        """Whether kernels know all activations, and nobody asks for the Jacobian."""
+        names = [self.activation, self.code_activation]
+        if not linear_output:
+            names.append(self.output_activation)
+        return CompiledOperations.knows(*names) and not (penalty and penalty.of_jacobian)
+
+    def compiled_passes(self, theta, grad, n_rows, *, linear_output, penalty=None):
+        """Hand-written ones of compiled operations."""
+        how = {"linear_output": linear_output, "penalty": penalty}
+        return DensePasses(self, theta, grad, n_rows, operations=CompiledOperations(), **how)
 
     def _built(self, views: dict[str, Tensor], dropout: bool = False) -> tuple[Side, Side]:
         """Encoder and decoder with copies of the blocks, and places for masks of dropout."""

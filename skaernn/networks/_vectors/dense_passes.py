@@ -1,25 +1,21 @@
 """Hand-written forward and backward passes of the dense autoencoder.
 
-A pass is a tape: a list of torch calls with all their arguments bound, recorded once for a batch
-size, each writing into memory allocated then. Activations are (K, B, width) for K models and B
-rows. Autograd through the module of the same parameters is the oracle in the tests.
+A pass is a tape: a list of operations with all their arguments bound, recorded once for a batch
+size, each writing into memory allocated then. They are calls of torch, or what compiled kernels go
+through in one call. Activations are (K, B, width) for K models and B rows. Autograd through the
+module of the same parameters is the oracle in the tests.
 """
 
 from __future__ import annotations
 
-from functools import partial
-
-import torch
 from torch import Tensor
 
 from ..._core.noise import dropout_mask, mix
-from .._activations import ACTIVATIONS, Activation, Operation
+from .._activations import ACTIVATIONS
 from .dense_shape import DenseShape
 from .interface import Passes
-from .module import LOG_VARIANCES
+from .operations import Operations, TorchOperations
 from .penalties import Penalty
-
-Tape = list[Operation]
 
 
 class DensePasses(Passes):
@@ -38,8 +34,18 @@ class DensePasses(Passes):
         Leave out `output_activation`, for a loss defined on what comes before it.
     penalty : Penalty or None
         What else there is a gradient from.
+    operations : Operations or None
+        What makes the operations of the tapes; None: `TorchOperations`. Only torch's can be run
+        by `forward` and `backward`.
 
-    See `Passes` for the attributes.
+    See `Passes` for the other attributes.
+
+    Attributes
+    ----------
+    tapes : tuple of list
+        The operations forward and backward, in order.
+    masks : list of Tensor
+        Memory for the masks of dropout.
     """
 
     def __init__(
@@ -51,14 +57,17 @@ class DensePasses(Passes):
         *,
         linear_output: bool = False,
         penalty: Penalty | None = None,
+        operations: Operations | None = None,
     ):
         self.network = network
+        self._operations = operations or TorchOperations()
         self._theta, self._n_rows = theta, n_rows
         self._blocks = network.layout.views(theta)
         self._grads = None if grad is None else network.layout.views(grad)
-        self._forward: Tape = []
-        self._backward: Tape = []
-        self._masks: list[Tensor] = []
+        self._forward: list = []
+        self._backward: list = []
+        self.tapes = self._forward, self._backward
+        self.masks: list[Tensor] = []
         n_features, n_components = network.n_features, network.n_components
         hidden = network.hidden_layer_sizes if network.has_path else (0,)
         # With a path: [last hidden | what the path reads | 1], so that both are one product.
@@ -75,9 +84,15 @@ class DensePasses(Passes):
         if penalty is not None:
             self.d_encoded = self._buffer(network.n_encoded)
             # the tape of `backward` is turned round: this comes before the encoder's own part
-            self._backward.append(partial(d_encoder.add_, self.d_encoded))
+            self._backward += self._operations.add(self.d_encoded, d_encoder)
         if network.variational:
-            self._record_draw(code, d_code, d_encoder)
+            self.noise = self._buffer(n_components)
+            forward, backward = self._operations.draw(
+                self.encoded, self.noise, code, d_code, d_encoder
+            )
+            self._forward += forward
+            if grad is not None:
+                self._backward += reversed(backward)
         output_activation = "identity" if linear_output else network.output_activation
         self._record("decoder", outer, outer_delta, self.output, self.delta, output_activation)
         self._backward.reverse()
@@ -94,39 +109,21 @@ class DensePasses(Passes):
 
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the rows whose content hashes are `keys` (B,)."""
-        for i, mask in enumerate(self._masks):
-            salt, width = mix(seed, epoch, i), mask.shape[-1]
-            mask.copy_(dropout_mask(keys, salt, width, self.network.dropout, mask.dtype))
+        for mask, new in zip(self.masks, self.new_masks(keys, seed, epoch), strict=True):
+            mask.copy_(new)
+
+    def new_masks(self, keys: Tensor, seed: int, epoch: int) -> list[Tensor]:
+        """The same masks (B, width) for any number of rows."""
+        rate = self.network.dropout
+        return [
+            dropout_mask(keys, mix(seed, epoch, i), mask.shape[-1], rate, mask.dtype)
+            for i, mask in enumerate(self.masks)
+        ]
 
     def _buffer(self, width: int, ones: bool = False) -> Tensor:
         """Memory (K, B, width), with a column of ones behind it if `ones`."""
         shape = len(self._theta), self._n_rows, width + ones
         return self._theta.new_ones(shape) if ones else self._theta.new_zeros(shape)
-
-    def _record_draw(self, code: Tensor, d_code: Tensor, d_encoder: Tensor) -> None:
-        """Record code = mean + deviation * noise, and its gradient."""
-        self.noise = self._buffer(code.shape[-1])
-        mean, raw = self.encoded.chunk(2, dim=-1)
-        d_mean, d_raw = d_encoder.chunk(2, dim=-1)
-        clamped, deviation = self._buffer(code.shape[-1]), self._buffer(code.shape[-1])
-        inside = self._buffer(code.shape[-1])
-        self._forward += [
-            partial(torch.clamp, raw, *LOG_VARIANCES, out=clamped),
-            partial(torch.mul, clamped, 0.5, out=deviation),
-            deviation.exp_,
-            partial(torch.addcmul, mean, deviation, self.noise, out=code),
-        ]
-        if self._grads is None:
-            return
-        backward = [
-            partial(d_mean.copy_, d_code),
-            partial(torch.eq, raw, clamped, out=inside),
-            partial(torch.mul, d_code, self.noise, out=d_raw),
-            partial(d_raw.mul_, deviation),
-            partial(torch.mul, inside, 0.5, out=inside),
-            partial(d_raw.mul_, inside),
-        ]
-        self._backward.extend(reversed(backward))
 
     def _record(
         self,
@@ -160,9 +157,7 @@ class DensePasses(Passes):
                 next_source = self._buffer(width, ones=True)
                 node, delta = next_source[..., :-1], self._buffer(width)
                 next_target, activation = delta, network.activation
-            self._record_layer(
-                name, source, node, delta, target, ACTIVATIONS[activation], not last, accumulate
-            )
+            self._record_layer(name, source, node, delta, target, activation, not last, accumulate)
             if not last:
                 source, target, accumulate = next_source, next_target, False
 
@@ -173,71 +168,60 @@ class DensePasses(Passes):
         node: Tensor,
         delta: Tensor,
         target: Tensor | None,
-        activation: Activation,
+        activation: str,
         hidden: bool,
         accumulate: bool,
     ) -> None:
         """One layer: `source` (with ones) to `node`; `delta` at the node to `target`."""
-        width = node.shape[-1]
+        width, make = node.shape[-1], self._operations
         drops = hidden and self.network.dropout > 0
+        needs_input = ACTIVATIONS[activation].needs_input
         a = self._buffer(width) if drops else node
-        z = self._buffer(width) if activation.needs_input else a
+        z = self._buffer(width) if needs_input else a
         self._record_product(name, source, z)
-        if activation.forward is not None:
-            self._forward.append(partial(activation.forward, z, out=a))
+        self._forward += make.activate(activation, z, a)
         if drops:
             mask = self._buffer(width)
-            self._masks.append(mask)
-            self._forward.append(partial(torch.mul, a, mask, out=node))
+            self.masks.append(mask)
+            self._forward += make.multiply(a, mask, node)
         if self._grads is None:
             return
-        backward: Tape = []
-        if drops:
-            backward.append(partial(delta.mul_, mask))
-        if activation.backward is not None:
-            saved = z if activation.needs_input else a
-            backward.append(activation.backward(delta, saved))
+        backward = make.multiply(delta, mask, delta) if drops else []
+        backward += make.differentiate(activation, z if needs_input else a, delta)
         backward += self._gradients(name, source, delta, target, accumulate)
         self._backward.extend(reversed(backward))  # the whole tape is turned round at the end
 
     def _record_product(self, name: str, source: Tensor, z: Tensor) -> None:
         """Record the affine part of a layer, `source` (with ones) to `z`."""
-        block = self._blocks[name]
+        block, make = self._blocks[name], self._operations
         terms = self._tied(name, source, None, self._blocks)
         if terms is None:
-            self._forward.append(_product(source, block, out=z))
+            self._forward += make.product(source, block, z)
             return
-        self._forward.append(partial(z.copy_, block))  # the bias
-        self._forward += [partial(z.baddbmm_, read, of.mT) for read, _, of in terms]
+        self._forward += make.copy(block, z)  # the bias
+        for read, _, of in terms:
+            self._forward += make.product(read, of.mT, z, adds=True)
 
     def _gradients(
         self, name: str, source: Tensor, delta: Tensor, target: Tensor | None, accumulate: bool
-    ) -> Tape:
+    ) -> list:
         """Operations from `delta` before a layer's activation to its weights and to `target`."""
-        tape: Tape = []
+        make = self._operations
         terms = self._tied(name, source, target, self._grads)
         if terms is not None:
             weights = self._tied(name, source, target, self._blocks)
-            tape.append(partial(torch.sum, delta, 1, keepdim=True, out=self._grads[name]))
+            tape = make.sum(delta, self._grads[name])
             for (read, share, d_of), (_, _, of) in zip(terms, weights, strict=True):
-                tape.append(_product(delta.mT, read, out=d_of))
-                if accumulate:
-                    tape.append(partial(share.baddbmm_, delta, of))
-                else:
-                    tape.append(_product(delta, of, out=share))
+                tape += make.gradient(delta, read, d_of)
+                tape += make.product(delta, of, share, adds=accumulate)
             return tape
-        d_block = self._grads[name]
-        if self.network.tied_weights:  # the decoder has left its share of the weights' gradient
-            tape.append(d_block[:, -1].zero_)
-            tape.append(partial(d_block.baddbmm_, source.mT, delta))
-        else:
-            tape.append(_product(source.mT, delta, out=d_block))
+        d_block, tied = self._grads[name], self.network.tied_weights
+        # with tied weights the decoder has left its share of their gradient
+        tape = make.clear(d_block[:, -1]) if tied else []
+        tape += make.gradient(source, delta, d_block, adds=tied)
         if target is not None:
             weight = self._blocks[name][:, : target.shape[-1]].mT
-            if accumulate:
-                tape.append(partial(target.baddbmm_, delta, weight))
-            else:
-                tape.append(_product(delta, weight, out=target))
+            tape += make.product(delta, weight, target, adds=accumulate)
         return tape
 
     def _tied(self, name: str, source: Tensor, target: Tensor | None, blocks: dict[str, Tensor]):
@@ -260,10 +244,3 @@ class DensePasses(Passes):
             (source[..., columns], None if target is None else target[..., columns], part)
             for columns, part in parts
         ]
-
-
-def _product(a: Tensor, b: Tensor, *, out: Tensor) -> Operation:
-    """Operation that writes the product of `a` and `b`, model by model, into `out`."""
-    if out.shape[0] == 1:  # `bmm` takes a slower way into memory with gaps
-        return partial(torch.mm, a[0], b[0], out=out[0])
-    return partial(torch.bmm, a, b, out=out)

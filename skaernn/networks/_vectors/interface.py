@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -144,6 +144,22 @@ class AutoencoderNetwork(ABC):
             `Passes.contract`.
         """
 
+    def compiles(self, *, linear_output: bool, penalty: Penalty | None = None) -> bool:
+        """Whether there are `compiled_passes`."""
+        return False
+
+    def compiled_passes(
+        self,
+        theta: Tensor,
+        grad: Tensor | None,
+        n_rows: int,
+        *,
+        linear_output: bool,
+        penalty: Penalty | None = None,
+    ) -> CompiledPasses:
+        """The same as `passes`, in operations of the compiled kernels; of one model (K = 1)."""
+        raise NotImplementedError
+
     def with_dropout(self, rate: float) -> AutoencoderNetwork:
         """The same network with another rate of dropout, where it has any."""
         return replace(self, dropout=rate)
@@ -155,6 +171,22 @@ class AutoencoderNetwork(ABC):
         kind = VariationalModule if self.variational else AutoencoderModule
         units = (None if value is None else value.clone() for value in (mean, scale))
         return kind(encoder, decoder, *units).eval()
+
+
+class CompiledPasses(Protocol):
+    """What `Passes` have, as memory and operations on it; see there."""
+
+    x: Tensor
+    encoded: Tensor
+    output: Tensor
+    delta: Tensor
+    d_encoded: Tensor
+    noise: Tensor | None
+    masks: list[Tensor]
+    tapes: tuple[list, list]
+
+    def new_masks(self, keys: Tensor, seed: int, epoch: int) -> list[Tensor]:
+        """Masks of dropout (B, width) for the rows whose content hashes are `keys` (B,)."""
 
 
 class Passes(ABC):

@@ -1,0 +1,102 @@
+"""Operations that compiled kernels go through, batch after batch: the structures of `src`."""
+
+from __future__ import annotations
+
+from ctypes import POINTER, Structure, c_double, c_int64, c_void_p
+from enum import IntEnum
+
+from torch import Tensor
+
+OF_BATCH = -1  # as a size: the rows of the batch
+
+
+class Code(IntEnum):
+    """What an operation does; numbered as in `src`."""
+
+    LOAD = 0
+    PRODUCT = 1
+    TRANSPOSE = 2
+    ACTIVATE = 3
+    DIFFERENTIATE = 4
+    MULTIPLY = 5
+    ADD = 6
+    LOSS = 7
+    SPARSITY = 8
+    DECAY = 9
+    CLIP = 10
+    ADAM = 11
+    SGD = 12
+    DRAW = 13
+    DRAW_BACK = 14
+    DIVERGENCE = 15
+
+
+class Place(Structure):
+    """Where a matrix is: its first number, and how far it is to the next row and column."""
+
+    _fields_ = [("at", c_void_p), ("row", c_int64), ("column", c_int64)]
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> Place:
+        """Where a matrix, or a vector as one row, lies."""
+        *rows, column = matrix.stride()
+        return cls(matrix.data_ptr(), *rows or (0,), column)
+
+
+class Operation(Structure):
+    """One operation on matrices of m rows and n columns; a product has k summands."""
+
+    _fields_ = [
+        ("code", c_int64),
+        ("option", c_int64),
+        ("m", c_int64),
+        ("n", c_int64),
+        ("k", c_int64),
+        ("a", Place),
+        ("b", Place),
+        ("c", Place),
+        ("d", Place),
+        ("numbers", c_double * 3),
+    ]
+
+
+class Batches(Structure):
+    """Rows to go through, and the sums that come back."""
+
+    _fields_ = [
+        ("inputs", POINTER(c_void_p)),
+        ("weights", c_void_p),
+        ("first", c_int64),
+        ("last", c_int64),
+        ("size", c_int64),
+        ("rate", c_double),
+        ("step", c_int64),
+        ("loss", c_double),
+        ("count", c_double),
+        ("penalty", c_double),
+    ]
+
+
+class Recorder:
+    """Makes operations, and owns the memory that they point to."""
+
+    def __init__(self):
+        self._owners: list[Tensor] = []
+
+    def make(
+        self,
+        code: Code,
+        m: int,
+        n: int,
+        k: int = 0,
+        option: int = 0,
+        numbers: tuple[float, ...] = (),
+        **places: Tensor,
+    ) -> Operation:
+        """An operation on the matrices a, b, c and d, as far as they are given."""
+        made = Operation(code, option, m, n, k)
+        for name, matrix in places.items():
+            setattr(made, name, Place.of(matrix))
+        made.numbers[: len(numbers)] = numbers
+        self._owners += places.values()
+        return made
