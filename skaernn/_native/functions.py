@@ -7,7 +7,7 @@ from ctypes import CDLL, POINTER, c_char_p, c_int, c_int64, c_void_p
 
 import torch
 
-from .structures import Network, Run, Stack
+from .structures import Network, Pass, Run, Stack
 
 
 class Functions:
@@ -29,6 +29,8 @@ class Functions:
     steps : dict
         From the type of a network to a function that goes through batches with a number of
         operations.
+    forward, backward : dict
+        From the type of a recurrent layer to a function of a `Pass`.
     same : callable
         Whether memory at two lists of addresses is the same, number of bytes by number of bytes.
     """
@@ -41,10 +43,9 @@ class Functions:
         self.rows = self._by_types(
             compiled, "rows", POINTER(Stack), c_void_p, c_int64, c_void_p, c_int64
         )
-        self.steps = {
-            own: _typed(getattr(compiled, f"skaernn_steps_{a}"), c_void_p, c_int64, c_void_p)
-            for own, a in ((torch.float32, "f32"), (torch.float64, "f64"))
-        }
+        self.steps = self._by_type(compiled, "steps", c_void_p, c_int64, c_void_p)
+        self.forward = self._by_type(compiled, "forward", POINTER(Pass))
+        self.backward = self._by_type(compiled, "backward", POINTER(Pass))
         self.same = _typed(compiled.skaernn_same, c_void_p, c_void_p, c_void_p, c_int64)
 
     @staticmethod
@@ -57,7 +58,14 @@ class Functions:
             for own, a in ((torch.float32, "f32"), (torch.float64, "f64"))
         }
 
+    @staticmethod
+    def _by_type(compiled: CDLL, name: str, *types) -> dict[torch.dtype, Callable]:
+        return {
+            own: _typed(getattr(compiled, f"skaernn_{name}_{a}"), *types, result=None)
+            for own, a in ((torch.float32, "f32"), (torch.float64, "f64"))
+        }
 
-def _typed(function, *types):
-    function.argtypes, function.restype = types, c_int
+
+def _typed(function, *types, result=c_int):
+    function.argtypes, function.restype = types, result
     return function

@@ -108,6 +108,37 @@ class Stack(Structure):
     ]
 
 
+class Pass(Structure):
+    """Passes of one recurrent layer: its widths and sizes, and where everything lies."""
+
+    _fields_ = [
+        ("kind", c_int64),
+        ("n_inputs", c_int64),
+        ("n_hidden", c_int64),
+        ("n_steps", c_int64),
+        ("n_rows", c_int64),
+        ("sizes", POINTER(c_int64)),
+        ("weight", c_void_p),
+        ("candidate_bias", c_void_p),
+        ("weight_grad", c_void_p),
+        ("candidate_bias_grad", c_void_p),
+        ("x", c_void_p),
+        ("x_stride", c_int64),
+        ("source", c_void_p),
+        ("matrices", c_void_p),
+        ("h", c_void_p),
+        ("initial_h", c_void_p),
+        ("initial_c", c_void_p),
+        ("delta", c_void_p),
+        ("delta_initial_h", c_void_p),
+        ("delta_initial_c", c_void_p),
+        ("begins", c_int64),
+        ("delta_x", c_void_p),
+        ("delta_x_stride", c_int64),
+        ("turned", c_void_p),
+    ]
+
+
 class Kept:
     """Structures with pointers into memory that lives as long as this does.
 

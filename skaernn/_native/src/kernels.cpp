@@ -1,6 +1,7 @@
 // What Python calls, through ctypes. A result other than 0: there was not enough memory.
 
 #include "dense.h"
+#include "passes.h"
 #include "recurrent.h"
 #include "training.h"
 
@@ -11,7 +12,7 @@
 #endif
 
 // Raised whenever a structure or an argument changes; the Python side has the same number.
-EXPORT int skaernn_abi(void) { return 3; }
+EXPORT int skaernn_abi(void) { return 4; }
 
 EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
 
@@ -38,6 +39,17 @@ RUN(double, f64, double, f64)
     }
 STEPS(float, f32)
 STEPS(double, f64)
+
+// One recurrent layer, from its input to its states, and back from their gradient.
+#define PASSES(T, t)                                                                         \
+    EXPORT void skaernn_forward_##t(const Pass<T>* pass) {                                   \
+        with_cell(*pass, [](const auto& passes) { passes.forward(); });                      \
+    }                                                                                        \
+    EXPORT void skaernn_backward_##t(const Pass<T>* pass) {                                  \
+        with_cell(*pass, [](const auto& passes) { passes.backward(); });                     \
+    }
+PASSES(float, f32)
+PASSES(double, f64)
 
 // Functions of n numbers, a whole number of vectors, for the tests.
 template <class T>

@@ -90,22 +90,10 @@ __attribute__((noinline)) void product_tile(const Product<T>& p, Size row, Size 
     auto read = [&](const T* from, int v) {
         return whole || v < B - 1 ? load(from + v * L) : load_some(from + v * L, left);
     };
-    Vec<T> sums[B][R] = {};
-    if (p.adds) {
-        UNROLL
-        for (int v = 0; v < B; v++) {
-            UNROLL
-            for (int r = 0; r < R; r++) sums[v][r] = read(c + r * p.c.row, v);
-        }
-    }
-    for (Size first = 0; first < p.k; first += kChain) {
+    Size first = 0;
+    do {  // c holds the sum of the pieces: a register each is for one of them
         Size last = smaller(first + kChain, p.k);
-        Vec<T> part[B][R];
-        UNROLL
-        for (int v = 0; v < B; v++) {
-            UNROLL
-            for (int r = 0; r < R; r++) part[v][r] = first ? Vec<T>{} : sums[v][r];
-        }
+        Vec<T> part[B][R] = {};
         for (Size k = first; k < last; k++) {
             UNROLL
             for (int v = 0; v < B; v++) {
@@ -118,19 +106,17 @@ __attribute__((noinline)) void product_tile(const Product<T>& p, Size row, Size 
         UNROLL
         for (int v = 0; v < B; v++) {
             UNROLL
-            for (int r = 0; r < R; r++) sums[v][r] = first ? sums[v][r] + part[v][r] : part[v][r];
+            for (int r = 0; r < R; r++) {
+                T* to = c + r * p.c.row;
+                if (p.adds || first) part[v][r] += read(to, v);
+                if (whole || v < B - 1)
+                    store(to + v * L, part[v][r]);
+                else
+                    store_some(to + v * L, part[v][r], left);
+            }
         }
-    }
-    UNROLL
-    for (int v = 0; v < B; v++) {
-        UNROLL
-        for (int r = 0; r < R; r++) {
-            if (whole || v < B - 1)
-                store(c + r * p.c.row + v * L, sums[v][r]);
-            else
-                store_some(c + r * p.c.row + v * L, sums[v][r], left);
-        }
-    }
+        first = last;
+    } while (first < p.k);
 }
 
 template <class T, int B, bool whole>
@@ -162,14 +148,12 @@ void product(const Product<T>& p) {
 
 // c (n, m) = the transpose of a (m, n), tile by tile, which so stay in the nearest cache.
 template <class T>
-void transpose(Size m, Size n, const Matrix<const T>& a, T* c) {
+void transpose(Size m, Size n, const Matrix<const T>& a, const Matrix<T>& c) {
     constexpr Size side = 16;
     for (Size i = 0; i < m; i += side)
-        for (Size j = 0; j < n; j += side) {
-            Size rows = smaller(side, m - i), columns = smaller(side, n - j);
-            for (Size y = 0; y < columns; y++)
-                for (Size x = 0; x < rows; x++) c[(j + y) * m + i + x] = a(i + x, j + y);
-        }
+        for (Size j = 0; j < n; j += side)
+            for (Size y = j; y < smaller(j + side, n); y++)
+                for (Size x = i; x < smaller(i + side, m); x++) c(y)[x] = a(x, y);
 }
 
 // f'(z), of a = f(z) where that is enough, else of z.

@@ -253,7 +253,7 @@ void run(const Operation& o, const Step<T>& step) {
     switch (o.code) {
         case kLoad: return load_rows<T>(o, step);
         case kProduct: return product<T>({m, n, step.size(o.k), a, b, c, o.option != 0});
-        case kTranspose: return transpose<T>(m, n, a, c.at);
+        case kTranspose: return transpose<T>(m, n, a, {c.at, m, 1});
         case kActivate:
             return over(m, n, c, [&](Size i, Size j, Size left) {
                 return activated<T>(of(a, i, j, left), o.option);

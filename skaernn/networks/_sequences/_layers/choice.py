@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..cells import GRU, LSTM, Blocks, Cell, MinGRU, Vanilla
 from ..packing import Packing
+from .compiled import CompiledPass
 from .interface import LayerPass
 from .kernels import OneDNNPass, TorchPass
 from .padded import Cache, PaddedPass, padded_steps
@@ -16,10 +17,10 @@ from .tapes import GRUPass, LSTMPass, VanillaPass
 
 #: Passes for the CPU, the first of which that pays is taken; `StepPass` serves all other cells.
 FAST: dict[type[Cell], tuple[type[LayerPass], ...]] = {
-    LSTM: (OneDNNPass, LSTMPass),
-    GRU: (GRUPass,),
-    Vanilla: (VanillaPass,),
-    MinGRU: (MinGRUPass,),
+    LSTM: (CompiledPass, OneDNNPass, LSTMPass),
+    GRU: (CompiledPass, GRUPass),
+    Vanilla: (CompiledPass, VanillaPass),
+    MinGRU: (CompiledPass, MinGRUPass),
 }
 _MOST_KEPT = 4  # passes for batches of unequal lengths; each has memory of its own
 

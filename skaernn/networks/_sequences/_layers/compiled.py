@@ -1,0 +1,92 @@
+"""Passes of one recurrent layer in one direction by compiled kernels."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_int64
+from functools import partial
+
+from torch import Tensor
+
+from ...._native.library import compiled_kernels
+from ...._native.structures import Pass
+from ..cells import GRU, LSTM, Blocks, Cell, MinGRU, Vanilla
+from ..packing import Packing
+from .interface import LayerPass
+
+#: The cells by their numbers in `src/passes.h`, with how many matrices (S, H) each has there, and
+#: how many of them are gates.
+_VANILLA = {"tanh": (0, 1, 1), "relu": (1, 1, 1)}
+_OTHERS: dict[type[Cell], tuple[int, int, int]] = {
+    LSTM: (2, 6, 4),
+    GRU: (3, 4, 4),
+    MinGRU: (4, 3, 2),
+}
+
+
+class CompiledPass(LayerPass):
+    """All steps forward in one call, and all steps back; see `LayerPass` for the parameters.
+
+    The kernels work in memory that is taken here, once.
+    """
+
+    @classmethod
+    def pays(cls, cell, packing, x, trains):
+        """Whether the kernels are here."""
+        return compiled_kernels() is not None and x.device.type == "cpu"
+
+    def __init__(
+        self,
+        cell: Cell,
+        blocks: Blocks,
+        grads: Blocks | None,
+        packing: Packing,
+        x: Tensor,
+        delta_x: Tensor | None,
+        begins: bool = False,
+    ):
+        n_hidden, n_rows, size = cell.hidden_size, packing.n_rows, packing.size
+        is_vanilla = isinstance(cell, Vanilla)
+        kind, n_matrices, n_gates = _VANILLA[cell.activation] if is_vanilla else _OTHERS[type(cell)]
+        self.h = x.new_empty(size, n_hidden)
+        self.initial = tuple(x.new_zeros(n_rows, n_hidden) for _ in range(cell.n_states))
+        source = x.new_empty(size, n_hidden + cell.n_inputs + 1)
+        source[:, -1] = 1
+        tensors = {"x": x, "source": source, "h": self.h, **blocks, **_states("", self.initial)}
+        tensors["matrices"] = x.new_empty(n_matrices, size, n_hidden)
+        if grads is not None:
+            self.delta = x.new_empty(size, n_hidden)
+            deltas = tuple(x.new_empty(n_rows, n_hidden) for _ in range(cell.n_states))
+            if begins:
+                self.delta_initial = deltas
+            tensors |= {"delta": self.delta, **_states("delta_", deltas)}
+            tensors |= {f"{name}_grad": grad for name, grad in grads.items()}
+            tensors["turned"] = x.new_empty(n_gates, n_hidden, n_hidden + cell.n_inputs)
+            if delta_x is not None:
+                tensors["delta_x"] = delta_x
+        self._tensors = tensors  # alive, as the structure points into them
+        structure = Pass(
+            kind=kind,
+            n_inputs=cell.n_inputs,
+            n_hidden=n_hidden,
+            n_steps=packing.n_steps,
+            n_rows=size,
+            sizes=(c_int64 * packing.n_steps)(*packing.batch_sizes),
+            x_stride=x.stride(0),
+            delta_x_stride=0 if delta_x is None else delta_x.stride(0),
+            begins=begins,
+            **{name: tensor.data_ptr() for name, tensor in tensors.items()},
+        )
+        functions = compiled_kernels()
+        self._forward = partial(functions.forward[x.dtype], byref(structure))
+        self._backward = partial(functions.backward[x.dtype], byref(structure))
+
+    def forward(self) -> None:
+        self._forward()
+
+    def backward(self) -> None:
+        self._backward()
+
+
+def _states(prefix: str, states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """The states by their names in the structure."""
+    return {f"{prefix}initial_{name}": state for name, state in zip("hc", states, strict=False)}
