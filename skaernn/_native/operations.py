@@ -44,6 +44,9 @@ class Place(Structure):
         return cls(matrix.data_ptr(), *rows or (0,), column)
 
 
+_NOWHERE = Place()
+
+
 class Operation(Structure):
     """One operation on matrices of m rows and n columns; a product has k summands."""
 
@@ -59,6 +62,14 @@ class Operation(Structure):
         ("d", Place),
         ("numbers", c_double * 3),
     ]
+
+    def moved(self, begin: int, end: int, shift: int) -> Operation:
+        """The same on matrices that lie elsewhere, where they lay in a part of memory."""
+        moved = Operation.from_buffer_copy(self)
+        for place in (moved.a, moved.b, moved.c, moved.d):
+            if place.at is not None and begin <= place.at < end:
+                place.at += shift
+        return moved
 
 
 class Batches(Structure):
@@ -103,9 +114,6 @@ class Recorder:
         **places: Tensor,
     ) -> Operation:
         """An operation on the matrices a, b, c and d, as far as they are given."""
-        made = Operation(code, option, m, n, k)
-        for name, matrix in places.items():
-            setattr(made, name, Place.of(matrix))
-        made.numbers[: len(numbers)] = numbers
         self._owners += places.values()
-        return made
+        at = [Place.of(places[name]) if name in places else _NOWHERE for name in "abcd"]
+        return Operation(code, option, m, n, k, *at, numbers)

@@ -8,6 +8,7 @@ the kernels; rows are gathered, and noise is drawn, for as many batches as fit i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from ctypes import Array, byref, c_void_p
 from typing import Protocol
 
@@ -87,6 +88,8 @@ class Program(Recorder):
     Parameters
     ----------
     passes : CompiledPasses
+    theta : Tensor of shape (1, P)
+        The parameters that the passes look into.
     inputs : Inputs
     loss : Loss
     penalty : Penalty or None
@@ -102,13 +105,14 @@ class Program(Recorder):
     def __init__(
         self,
         passes: CompiledPasses,
+        theta: Tensor,
         inputs: Inputs,
         loss: Loss,
         penalty: Penalty | None,
         strength: float,
     ):
         super().__init__()
-        self.inputs, self._passes = inputs, passes
+        self.inputs, self._passes, self._theta = inputs, passes, theta
         self.n_rows = inputs.target.shape[1]
         self._run = compiled_kernels().steps[inputs.target.dtype]
         forward, backward = passes.tapes
@@ -139,6 +143,14 @@ class Program(Recorder):
         code = Code.SPARSITY if isinstance(penalty, L1) else Code.DIVERGENCE
         numbers = strength, *LOG_VARIANCES
         return self.make(code, OF_BATCH, places["a"].shape[1], numbers=numbers, **places)
+
+    def at(self, theta: Tensor) -> Program:
+        """The same with parameters elsewhere, in the same memory else; without gradients."""
+        begin, moved = self._theta.data_ptr(), copy(self)
+        end, shift = begin + self._theta.nbytes, theta.data_ptr() - begin
+        moved._theta, moved.sums = theta, []
+        moved.value = [operation.moved(begin, end, shift) for operation in self.value]
+        return moved
 
     def run(
         self, operations: Array, inputs: list[Tensor], weight: Tensor | None, batches: Batches
