@@ -8,7 +8,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-OF_BATCH = -1  # as a size: the rows of the batch
+OF_BATCH = -1  # as a size: the rows of the batch; -2: twice as many, and so on
 
 
 class Code(IntEnum):
@@ -30,6 +30,9 @@ class Code(IntEnum):
     DRAW = 13
     DRAW_BACK = 14
     DIVERGENCE = 15
+    LAYER = 16
+    POOL = 17
+    POOL_BACK = 18
 
 
 class Place(Structure):

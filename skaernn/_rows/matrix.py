@@ -38,6 +38,14 @@ class Matrix:
         """Gather rows `index` into `out` (B, F), scaled and converted."""
         gather(self.X, index, self.mean, self.scale, out)
 
+    def taken(self, index: Tensor, dtype: torch.dtype) -> Tensor:
+        """Rows `index` in network units; classes become numbers."""
+        if self.mean is None:
+            return self.X.index_select(0, index).to(dtype)
+        out = torch.empty(index.shape[0], self.X.shape[1], dtype=dtype, device=self.X.device)
+        self.take(index, out)
+        return out
+
     def loaded(self, dtype: torch.dtype) -> Matrix:
         """The same in network units, if it is small; classes have none."""
         if not self.X.is_floating_point() or self.X.numel() > _LOADED:

@@ -203,6 +203,26 @@ class SequenceRows:
             return packing.positions(self.device)
         return None, torch.arange(self.n_steps, device=self.device)[:, None]
 
+    def whole(self, batch) -> tuple[Tensor, Tensor]:
+        """Steps and targets of sequences of one length, sequence after sequence.
+
+        Returns
+        -------
+        steps : Tensor of shape (B T, C)
+        targets : Tensor of shape (B, k) or, one a step, (B T, k)
+        """
+        t = torch.arange(self.n_steps, device=self.device)
+
+        def of(matrix: Matrix, starts: Tensor, per_step: bool) -> Tensor:
+            where = starts.index_select(0, batch.index)
+            if per_step:
+                where = (where[:, None] + t).view(-1)
+            return matrix.taken(where, self.dtype)
+
+        return of(self.inputs, self.starts, True), of(
+            self.targets, self.target_starts, self.per_step
+        )
+
     def take(
         self, batch, places: tuple[Tensor | None, Tensor], x: Tensor
     ) -> tuple[Tensor, Tensor | None]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .content import MatrixContent
-from .matrix import gather
+from .matrix import Matrix, gather
 from .selection import Selection, select
 
 _BLOCK = 1 << 20  # elements handled at a time
@@ -105,11 +105,7 @@ class Rows:
 
     def taken(self, index: Tensor) -> Tensor:
         """Rows `index` of X, scaled and converted, (B, F)."""
-        if self.mean is None and self.X.dtype == self.dtype:
-            return self.X.index_select(0, index)
-        out = torch.empty(index.shape[0], self.n_features, dtype=self.dtype, device=self.device)
-        self.take(index, out)
-        return out
+        return Matrix(self.X, self.mean, self.scale).taken(index, self.dtype)
 
     def blocks(self, dtype: torch.dtype, size: int | None = None):
         """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""

@@ -24,6 +24,7 @@ from .._losses.reconstruction import (
     Poisson,
     SquaredError,
 )
+from .._losses.targets import CrossEntropy, Gaussian, Quantile
 from .._native.library import compiled_kernels
 from .._native.operations import OF_BATCH, Batches, Code, Operation, Recorder
 from .._rows.batch import Batch
@@ -33,7 +34,17 @@ from .objective import RowsObjective
 from .solvers import SGD, Adam, Solver
 
 # In the order that `src` has them in. A subclass is another loss.
-_LOSSES = (SquaredError, AbsoluteError, Huber, BinaryCrossEntropy, Poisson, Normal)
+_LOSSES = (
+    SquaredError,
+    AbsoluteError,
+    Huber,
+    BinaryCrossEntropy,
+    Poisson,
+    Normal,
+    Quantile,
+    Gaussian,
+    CrossEntropy,
+)
 _PENALTIES = (L1, StandardNormal)
 
 EVALUATED = 64  # rows of a batch where a loss is a sum over rows
@@ -50,36 +61,41 @@ class Inputs(Protocol):
     ----------
     memory : list of Tensor of shape (1, B, width)
         Where it is to be written for the passes, batch by batch.
-    target : Tensor of shape (1, B, F)
+        Or (1, B T, width), for T steps of each row.
+    target : Tensor of shape (1, B, F) or (1, B T, F)
         Which of it the loss compares the output with.
+    n_rows : int
+        Rows B that there is memory for.
     """
 
     memory: list[Tensor]
     target: Tensor
+    n_rows: int
 
     def __call__(self, batch: Batch) -> list[Tensor]:
-        """What is to be written there for the rows of one or many batches, (n, width) each."""
+        """What is to be written there for the n rows of one or many batches, row by row."""
 
     def other_side(self, batch: Batch, inputs: list[Tensor]) -> list[Tensor] | None:
         """The same with the noise to its other side; None where that says nothing new."""
 
 
-def pays(
-    loss: Loss, penalty: Penalty | None, n_rows: int, n_weights: int, dtype: torch.dtype
-) -> bool:
-    """Whether there are kernels, which know a loss and a penalty, and are faster than torch.
+def knows(loss: Loss, penalty: Penalty | None = None) -> bool:
+    """Whether there are kernels, which know a loss and a penalty."""
+    return (
+        compiled_kernels() is not None
+        and type(loss) in _LOSSES
+        and (penalty is None or type(penalty) in _PENALTIES)
+    )
+
+
+def pays(n_rows: int, n_weights: int, dtype: torch.dtype) -> bool:
+    """Whether programs of dense layers are faster than torch.
 
     Measured on one thread, batch by batch: 1.7 to 3 times as fast up to 10^6 multiplications in
     float32, or half of that in float64, 1.2 times at the bound, slower from ten times as many on,
     and where rows are many and narrow. Calls of many batches gain more.
     """
-    return (
-        compiled_kernels() is not None
-        and type(loss) in _LOSSES
-        and (penalty is None or type(penalty) in _PENALTIES)
-        and n_rows <= _MOST_ROWS
-        and n_rows * n_weights * dtype.itemsize // 4 <= _MOST
-    )
+    return n_rows <= _MOST_ROWS and n_rows * n_weights * dtype.itemsize // 4 <= _MOST
 
 
 class Program(Recorder):
@@ -108,18 +124,21 @@ class Program(Recorder):
         theta: Tensor,
         inputs: Inputs,
         loss: Loss,
-        penalty: Penalty | None,
-        strength: float,
+        penalty: Penalty | None = None,
+        strength: float = 0.0,
     ):
         super().__init__()
         self.inputs, self._passes, self._theta = inputs, passes, theta
-        self.n_rows = inputs.target.shape[1]
+        self.n_rows = inputs.n_rows
+        self.n_steps = max(memory.shape[1] for memory in inputs.memory) // self.n_rows
         self._run = compiled_kernels().steps[inputs.target.dtype]
         forward, backward = passes.tapes
         self._trains = bool(backward)
         self.value = [
-            self.make(Code.LOAD, OF_BATCH, memory.shape[2], option=i, c=memory[0])
-            for i, memory in enumerate(inputs.memory)
+            self.make(
+                Code.LOAD, OF_BATCH, of.shape[2], of.shape[1] // self.n_rows, option=i, c=of[0]
+            )
+            for i, of in enumerate(inputs.memory)
         ]
         self.value += [*forward, self._loss(loss, inputs.target)]
         if penalty is not None:
@@ -130,9 +149,18 @@ class Program(Recorder):
         places = {"a": self._passes.output[0], "b": target[0]}
         if self._trains:
             places["c"] = self._passes.delta[0]
-        kind, n_features = _LOSSES.index(type(loss)), target.shape[2]
-        numbers = (loss.floor,) if isinstance(loss, Normal) else ()
-        return self.make(Code.LOSS, OF_BATCH, n_features, option=kind, numbers=numbers, **places)
+        numbers: tuple[float, ...] = ()
+        if isinstance(loss, Normal):
+            numbers = (loss.floor,)
+        elif isinstance(loss, Quantile):
+            numbers = (loss.q,)
+        n = target.shape[2]
+        if isinstance(loss, CrossEntropy):
+            n = places["a"].shape[1]
+            if loss.class_weight is not None:
+                places["d"] = target.new_tensor(loss.class_weight)
+        kind, m = _LOSSES.index(type(loss)), OF_BATCH * (target.shape[1] // self.n_rows)
+        return self.make(Code.LOSS, m, n, option=kind, numbers=numbers, **places)
 
     def _penalty(self, penalty: Penalty, strength: float) -> Operation:
         parts = 1 if isinstance(penalty, L1) else 2  # codes, or means and log-variances
@@ -153,17 +181,17 @@ class Program(Recorder):
         return moved
 
     def run(
-        self, operations: Array, inputs: list[Tensor], weight: Tensor | None, batches: Batches
+        self, operations: Array, inputs: list[Tensor], batch: Batch, batches: Batches
     ) -> Tensor:
-        """Go through the rows of some inputs, a batch at a time.
+        """Go through the rows of `batch`, of which `inputs` are, so many at a time.
 
         The total of the sums (1, 3) lies in `batches`, until the next call.
         """
         if batches.size > self.n_rows:
             raise ValueError(f"A batch of {batches.size} rows, and memory for {self.n_rows}.")
         batches.inputs = (c_void_p * len(inputs))(*[part.data_ptr() for part in inputs])
-        batches.weights = None if weight is None else weight.data_ptr()
-        batches.last = inputs[0].shape[0]
+        batches.weights = None if batch.weight is None else batch.weight.data_ptr()
+        batches.last = batch.index.shape[0]
         batches.loss = batches.count = batches.penalty = 0.0
         self._run(operations, len(operations), byref(batches))
         return batches.sums
@@ -184,17 +212,17 @@ class CompiledEvaluation(Evaluation):
     def value(self, batch):
         program = self._program
         inputs = program.inputs(batch)
-        size = min(program.n_rows, inputs[0].shape[0])
-        sums = program.run(self._value, inputs, batch.weight, Batches.of(size))
+        size = min(program.n_rows, batch.index.shape[0])
+        sums = program.run(self._value, inputs, batch, Batches.of(size))
         other = program.inputs.other_side(batch, inputs)
         if other is not None:
-            sums += program.run(self._value, other, batch.weight, Batches.of(size))
+            sums += program.run(self._value, other, batch, Batches.of(size))
             sums *= 0.5
         return sums.to(self._dtype)
 
     def sums(self, batch):
         inputs = self._program.inputs(batch)
-        sums = self._program.run(self._sums, inputs, batch.weight, Batches.of(inputs[0].shape[0]))
+        sums = self._program.run(self._sums, inputs, batch, Batches.of(batch.index.shape[0]))
         return sums.to(self._dtype)
 
 
@@ -240,9 +268,10 @@ class CompiledSteps:
         self._counter = slots.get("step")
         step = 0 if self._counter is None else int(self._counter)
         self._batches = Batches.of(objective.batch_size, step)
-        width = sum(memory.shape[2] for memory in program.inputs.memory)
+        numbers = sum(memory.numel() for memory in program.inputs.memory)  # of a batch
         size = objective.batch_size
-        self._at_once = size * max(1, min(_LOADED // (size * width), _CALL // (size * n)))
+        n_multiplications = size * n * program.n_steps
+        self._at_once = size * max(1, min(_LOADED // numbers, _CALL // n_multiplications))
         self._fastest = torch.finfo(theta.dtype).max
         self._loaded: tuple[Batch | None, list[Tensor]] = None, []
 
@@ -268,7 +297,7 @@ class CompiledSteps:
             self._loaded = part, self._program.inputs(part)
         batches.rate = min(learning_rate, self._fastest)
         made = batches.step
-        sums = self._program.run(self._operations, self._loaded[1], part.weight, batches)
+        sums = self._program.run(self._operations, self._loaded[1], part, batches)
         self._state.step += batches.step - made
         if self._counter is not None:
             self._counter.fill_(batches.step)

@@ -14,11 +14,13 @@ from .._rows.moments import CODE_SAMPLE, moments, weighted_moments
 from .._rows.sequences import SequenceRows
 from ..networks import (
     Packing,
+    RecordedPasses,
     RecurrentModule,
     RecurrentNetwork,
     SequenceAutoencoder,
     SequenceAutoencoderModule,
 )
+from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, knows
 from .objective import RowsObjective, Workspace
 
 _MOST_TRAINED = 1 << 24  # numbers in the states of all steps that go through the network at once
@@ -76,6 +78,7 @@ class RecurrentObjective(RowsObjective):
         width = longest * self._width
         self.most_rows = max(1, _MOST_TRAINED // width)
         self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
+        self._compiled = self._compiles()
 
     def on(self, rows: SequenceRows) -> RecurrentObjective:
         """The same network and loss on other, unscaled rows, to be evaluated."""
@@ -125,14 +128,65 @@ class RecurrentObjective(RowsObjective):
         """See `RowsObjective`."""
         return self.network.bound(theta, grad)
 
+    @property
+    def _linear_output(self) -> bool:
+        return self.network.output_activation == self.loss.output_activation
+
+    def _evaluation(self, owner, theta, grad):
+        """By compiled kernels, where these are faster."""
+        if self._compiled and len(theta) == 1:
+            return CompiledEvaluation(self._program(theta, grad))
+        return super()._evaluation(owner, theta, grad)
+
+    def steps(self, solver, state, max_norm):
+        """By compiled kernels, where these are faster."""
+        if not self._compiled or not CompiledSteps.knows(solver):
+            return None
+        return CompiledSteps(self._program(state.theta, state.grad), self, solver, state, max_norm)
+
+    def _compiles(self) -> bool:
+        """Whether compiled kernels do all that is wanted, and are faster."""
+        network, rows = self.network, self.rows
+        return (
+            isinstance(network, RecurrentNetwork)
+            and rows.n_steps is not None
+            and rows.state is None
+            and self.batch_size <= self.most_rows
+            and knows(self.loss)
+            and network.compiles(linear_output=self._linear_output)
+            and network.recorded_pays(rows.n_steps, self.batch_size, rows.dtype, rows.device)
+        )
+
+    def _program(self, theta: Tensor, grad: Tensor | None) -> Program:
+        """Passes over batches, and the loss, by compiled kernels."""
+        network, rows = self.network, self._loaded
+        n_rows = self.batch_size if grad is not None else min(EVALUATED, len(rows))
+        bound = network.bound(theta, grad)
+        passes = network.recorded(bound, rows.n_steps, n_rows, linear_output=self._linear_output)
+        return Program(passes, theta, _Inputs(passes, rows, n_rows), self.loss)
+
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
         network = self.network
         if not noisy and network.dropout:
             network = network.with_dropout(0.0)
-        linear_output = network.output_activation == self.loss.output_activation
-        passes = network.passes(memory, shape, linear_output=linear_output)
+        passes = network.passes(memory, shape, linear_output=self._linear_output)
         return _RecurrentWorkspace(passes, self.loss, self._loaded, self.seed)
+
+
+class _Inputs:
+    """Steps and targets of sequences of one length, as programs read them; see `Inputs`."""
+
+    def __init__(self, passes: RecordedPasses, rows: SequenceRows, n_rows: int):
+        self.n_rows, self._rows = n_rows, rows
+        self.target = passes.x.new_empty(1, passes.output.shape[1], rows.targets.X.shape[1])
+        self.memory = [passes.x, self.target]
+
+    def __call__(self, batch: Batch) -> list[Tensor]:
+        return list(self._rows.whole(batch))
+
+    def other_side(self, batch: Batch, inputs: list[Tensor]) -> None:
+        """Nothing is drawn."""
 
 
 class _RecurrentWorkspace(Workspace):

@@ -26,7 +26,7 @@ from ..networks import (
     normal,
     uniform,
 )
-from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, pays
+from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, knows, pays
 from .objective import EVALUATION, RowsObjective, Workspace
 
 _CODE = 0x636F6465  # the noise of codes, apart from all other
@@ -114,7 +114,8 @@ class ReconstructionObjective(RowsObjective):
             rows.device.type == "cpu"
             and self.batch_size <= self.most_rows
             and network.compiles(**self._how)
-            and pays(goal.loss, goal.penalty, self.batch_size, network.layout.size, rows.dtype)
+            and knows(goal.loss, goal.penalty)
+            and pays(self.batch_size, network.layout.size, rows.dtype)
         )
 
     def on(self, rows: Rows) -> ReconstructionObjective:
@@ -245,6 +246,7 @@ class _Inputs:
 
     def __init__(self, passes: CompiledPasses, goal: Goal, rows: Rows, seed: int):
         self._passes, self._goal, self._rows, self._seed = passes, goal, rows, seed
+        self.n_rows = passes.x.shape[1]
         self.target = passes.x if goal.corrupter is None else torch.empty_like(passes.x)
         self.memory = [self.target]
         if goal.corrupter is not None:

@@ -16,6 +16,7 @@ from ._sequences.network import RecurrentNetwork
 from ._sequences.packing import Packing
 from ._sequences.passes import Bound, RecurrentPasses
 from ._sequences.pooling import POOLINGS
+from ._sequences.recorded import RecordedPasses
 from ._sequences.stepper import Stepper
 from ._vectors.architectures import ARCHITECTURES
 from ._vectors.compiled import CompiledSide, compiled_side
@@ -25,7 +26,6 @@ from ._vectors.custom import CustomAutoencoder
 from ._vectors.dense import DenseAutoencoder
 from ._vectors.interface import AutoencoderNetwork, CompiledPasses, Passes
 from ._vectors.module import LOG_VARIANCES, AutoencoderModule, VariationalModule
-from ._vectors.operations import CompiledOperations
 from ._vectors.penalties import L1, PENALTIES, Penalty, StandardNormal, divergences
 
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "AutoencoderNetwork",
     "Bound",
     "CompiledNetwork",
-    "CompiledOperations",
     "CompiledPasses",
     "CompiledSide",
     "ConvolutionalAutoencoder",
@@ -55,6 +54,7 @@ __all__ = [
     "Passes",
     "Penalty",
     "Range",
+    "RecordedPasses",
     "RecurrentModule",
     "RecurrentNetwork",
     "RecurrentPasses",

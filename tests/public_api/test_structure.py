@@ -31,7 +31,7 @@ FLOORS = [
     {"__main__"},
 ]
 ROOMS_OF_NETWORKS = [
-    {"_activations", "_layout", "_linear"},
+    {"_activations", "_layout", "_linear", "_operations"},
     {"_carried"},
     {"_vectors", "_sequences"},
 ]

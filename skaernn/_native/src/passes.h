@@ -18,7 +18,7 @@ enum CellKind : int64_t { kTanhCell, kReluCell, kLSTMCell, kGRUCell, kMinGRUCell
 template <class T>
 struct Pass {
     int64_t kind, n_inputs, n_hidden, n_steps, n_rows;
-    const int64_t* sizes;  // rows of each step, not increasing; n_rows in all
+    const int64_t* sizes;  // rows of each step, not increasing; n_rows in all; null: all equal
     const T *weight, *candidate_bias;
     T *weight_grad, *candidate_bias_grad;
     const T* x;
@@ -160,8 +160,8 @@ class LayerPasses {
         : p_(pass), n_hidden_(pass.n_hidden), n_read_(n_hidden_ + pass.n_inputs) {}
 
     void forward() const {
-        for (Size t = 0, row = 0; t < p_.n_steps; row += p_.sizes[t++]) {
-            Size n = p_.sizes[t];
+        for (Size t = 0, row = 0; t < p_.n_steps; row += size(t++)) {
+            Size n = size(t);
             copy_rows({past_h(t, row), n_hidden_, 1}, source(row), n, n_hidden_);
             copy_rows({p_.x + row * p_.x_stride, p_.x_stride, 1}, source(row, n_hidden_), n,
                       p_.n_inputs);
@@ -178,7 +178,7 @@ class LayerPasses {
         clear(p_.delta_initial_h), clear(p_.delta_initial_c);
         Size row = p_.n_rows, chain = (row - 1) / kChain * kChain;
         for (Size t = p_.n_steps - 1; t >= 0; t--) {
-            Size n = p_.sizes[t];
+            Size n = size(t);
             row -= n;
             each_number(t, row, [](const auto& numbers) { Cell::backward(numbers); });
             for (int k = 0; k < Cell::heard && (t || p_.begins); k++)
@@ -189,6 +189,7 @@ class LayerPasses {
     }
 
    private:
+    Size size(Size t) const { return p_.sizes ? p_.sizes[t] : p_.n_rows / p_.n_steps; }
     Matrix<T> source(Size row, Size column = 0) const {
         return {p_.source + row * (n_read_ + 1) + column, n_read_ + 1, 1};
     }
@@ -201,14 +202,14 @@ class LayerPasses {
     static Matrix<const T> constant(const Matrix<T>& a) { return {a.at, a.row, a.column}; }
 
     // Where the states before step t begin, whose rows begin at `row`, and their gradient.
-    Size past(Size t, Size row) const { return (row - p_.sizes[t - 1]) * n_hidden_; }
+    Size past(Size t, Size row) const { return (row - size(t - 1)) * n_hidden_; }
     const T* past_h(Size t, Size row) const { return t ? p_.h + past(t, row) : p_.initial_h; }
     T* delta_past_h(Size t, Size row) const {
         return t ? p_.delta + past(t, row) : p_.delta_initial_h;
     }
 
     void clear(T* states) const {
-        for (Size i = 0; states && i < p_.sizes[0] * n_hidden_; i++) states[i] = 0;
+        for (Size i = 0; states && i < size(0) * n_hidden_; i++) states[i] = 0;
     }
     static void copy_rows(const Matrix<const T>& from, const Matrix<T>& to, Size n, Size width) {
         for (Size r = 0; r < n; r++)
@@ -237,7 +238,7 @@ class LayerPasses {
 
     template <class F>
     void each_number(Size t, Size row, F f) const {
-        Size at = row * n_hidden_, n = p_.sizes[t] * n_hidden_, i = 0;
+        Size at = row * n_hidden_, n = size(t) * n_hidden_, i = 0;
         Size matrix = p_.n_rows * n_hidden_;
         const T* c = p_.matrices + 5 * matrix;  // of an LSTM
         Views<T> views{p_.matrices + at, matrix, p_.h + at, past_h(t, row),

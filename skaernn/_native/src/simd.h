@@ -244,17 +244,17 @@ INLINE Vec<T> softplus(Vec<T> x) {
     return (x < T(0) ? Vec<T>{} : x) + rest;
 }
 
-// Of one number that is not denormal, by the same series: its mantissa is 1 + e.
-INLINE double logarithm(double x) {
-    constexpr double ln2 = 0.69314718055994530942;
-    int64_t bits, one = 0x3ffll << 52;
-    __builtin_memcpy(&bits, &x, sizeof x);
-    int64_t mantissa = (bits & ((1ll << 52) - 1)) | one;
-    double m, n = double((bits >> 52) - 0x3ff);
-    __builtin_memcpy(&m, &mantissa, sizeof m);
-    double s = (m - 1) / (m + 1);
-    return n * ln2 + s * polynomial<double>(splat(s * s), Constants<double>::l)[0];
+// Of positive normal numbers, by the same series: the mantissa is 1 + e.
+template <class T>
+INLINE Vec<T> logarithm(Vec<T> x) {
+    using C = Constants<T>;
+    Int<T> one = (Int<T>)splat(T(1)), bits = (Int<T>)x;
+    Int<T> exponent = (bits >> C::mantissa) - (one >> C::mantissa);
+    Vec<T> m = (Vec<T>)((bits & ((Int<T>{} + 1 << C::mantissa) - 1)) | one);
+    Vec<T> s = (m - T(1)) / (m + T(1)), n = __builtin_convertvector(exponent, Vec<T>);
+    return fma(n, splat(T(0.69314718055994530942)), s * polynomial<T>(s * s, C::l));
 }
+INLINE double logarithm(double x) { return logarithm<double>(splat(x))[0]; }
 
 template <class T>
 INLINE Vec<T> elu(Vec<T> x) {

@@ -3,12 +3,13 @@
 
 #pragma once
 
-#include "product.h"
+#include "passes.h"
+#include "units.h"
 
 namespace {
 
 enum Code : int64_t {
-    kLoad,           // c = rows of input number `option`
+    kLoad,           // c = rows of input number `option`; of k steps each, step after step
     kProduct,        // c = a b; `option`: added to what is there
     kTranspose,      // c = the transpose of a
     kActivate,       // c = f(a)
@@ -24,10 +25,16 @@ enum Code : int64_t {
     kDraw,           // c = a + e^(b / 2) d, for b between two numbers
     kDrawBack,       // c = the gradient of b, a being that of the sum
     kDivergence,     // numbers[0] KL(N(a, e^b) || N(0, 1)), and its gradients c and d
+    kLayer,          // the recurrent layer that a points to: forward, or, by `option`, back
+    kPool,           // c = what k steps of a come to
+    kPoolBack,       // c, of k steps: the gradient of that, a being the gradient of what came
 };
-enum Loss : int64_t { kSquared, kAbsolute, kHuber, kCrossEntropy, kPoisson, kNormal };
+// The last ones have more or less than one output for each number of the target.
+enum Loss : int64_t {
+    kSquared, kAbsolute, kHuber, kBinary, kPoisson, kNormal, kQuantile, kGaussian, kClasses
+};
+enum StepPooling : int64_t { kLastStep, kMeanStep };
 
-constexpr Size kOfBatch = -1;  // as a size: the rows of the batch
 constexpr Size kSome = 128;     // values of losses that are held at a time
 
 struct Place {
@@ -40,7 +47,8 @@ struct Place {
     }
 };
 
-// Matrices of m rows and n columns; a product has k summands.
+// Matrices of m rows and n columns; a product has k summands. A size below zero is so many times
+// the rows of the batch.
 struct Operation {
     int64_t code, option, m, n, k;
     Place a, b, c, d;
@@ -63,9 +71,12 @@ struct Step {
     Batches& all;
     Size first, rows;
     const T* weights;  // of these rows
+    double counted;    // before this step
 
-    Size size(int64_t n) const { return n == kOfBatch ? rows : n; }
-    T weight(Size i) const { return weights ? weights[i] : T(1); }
+    double count() const { return all.count - counted; }
+    Size size(int64_t n) const { return n < 0 ? -n * rows : n; }
+    // Of a row, or of a row of many steps.
+    T weight(Size i) const { return weights ? weights[i % rows] : T(1); }
 };
 
 template <class T, class F>
@@ -76,24 +87,30 @@ INLINE void over(Size m, Size n, const Matrix<T>& c, F f) {
 
 template <class T>
 void load_rows(const Operation& o, const Step<T>& step) {
-    const T* from = static_cast<const T*>(step.all.inputs[o.option]) + step.first * o.n;
+    Size steps = larger(o.k, 1);
+    const T* from = static_cast<const T*>(step.all.inputs[o.option]) + step.first * steps * o.n;
     Matrix<T> c = o.c.as<T>();
     for (Size i = 0; i < step.rows; i++)
-        __builtin_memcpy(c(i), from + i * o.n, o.n * sizeof(T));
+        for (Size t = 0; t < steps; t++, from += o.n)
+            __builtin_memcpy(c(t * step.rows + i), from, o.n * sizeof(T));
 }
 
 // The value of one loss, and its gradient.
 template <class T>
-INLINE Vec<T> value_of(Vec<T> output, Vec<T> target, int64_t loss, Vec<T>& gradient) {
+INLINE Vec<T> value_of(Vec<T> output, Vec<T> target, const Operation& o, Vec<T>& gradient) {
     Vec<T> d = output - target;
-    switch (loss) {
+    switch (o.option) {
+        case kQuantile:
+            gradient = d < T(0) ? splat(T(-o.numbers[0])) : splat(T(1 - o.numbers[0]));
+            gradient = d == T(0) ? Vec<T>{} : gradient;
+            return gradient * d;
         case kAbsolute:
             gradient = d > T(0) ? splat(T(1)) : d < T(0) ? splat(T(-1)) : d;  // 0, and NaN
             return gradient * d;
         case kHuber:
             gradient = d > T(1) ? splat(T(1)) : d < T(-1) ? splat(T(-1)) : d;
             return gradient * (d - T(0.5) * gradient);
-        case kCrossEntropy:
+        case kBinary:
             gradient = logistic<T>(output) - target;
             return fma(-output, target, softplus<T>(output));
         case kPoisson: {
@@ -122,12 +139,67 @@ void as_normal(const Operation& o, const Step<T>& step, double& total) {
         for (Size j = 0; j < o.n; j++) delta(i)[j] /= T(variance);
 }
 
+// log s + (y - m)^2 / 2 s^2 for m and s = softplus(r) + a floor, which lie side by side.
+template <class T>
+void run_gaussian(const Operation& o, const Step<T>& step) {
+    Matrix<const T> output = o.a.as<const T>(), target = o.b.as<const T>();
+    Matrix<T> delta = o.c.as<T>();
+    for (Size i = 0; i < step.size(o.m); i++) {
+        T weight = step.weight(i);
+        for (Size j = 0; j < o.n; j += kLanes<T>) {
+            Size left = smaller(kLanes<T>, o.n - j);
+            Vec<T> raw = load_some(output(i) + o.n + j, left);
+            Vec<T> deviation = softplus<T>(raw) + T(kSmallestDeviation);
+            Vec<T> difference = load_some(output(i) + j, left) - load_some(target(i) + j, left);
+            Vec<T> relative = difference / deviation, squares = relative * relative;
+            T values[kLanes<T>];
+            store(values, weight * fma(splat(T(0.5)), squares, logarithm<T>(deviation)));
+            for (Size l = 0; l < left; l++) step.all.loss += double(values[l]);
+            if (!delta.at) continue;
+            store_some(delta(i) + j, weight * relative / deviation, left);
+            store_some(delta(i) + o.n + j,
+                       weight * logistic<T>(raw) * (T(1) - squares) / deviation, left);
+        }
+    }
+}
+
+// Minus the logarithm of the probability that softmax gives to a class, whose number b is; d may
+// hold what each class counts.
+template <class T>
+void run_classes(const Operation& o, const Step<T>& step) {
+    Matrix<const T> output = o.a.as<const T>(), target = o.b.as<const T>();
+    Matrix<T> delta = o.c.as<T>();
+    const T* counts = o.d.as<const T>().at;
+    for (Size i = 0; i < step.size(o.m); i++) {
+        const T* z = output(i);
+        Size found = Size(target(i, 0));
+        T weight = step.weight(i) * (counts ? counts[found] : T(1)), most = z[0];
+        for (Size j = 1; j < o.n; j++) most = z[j] > most ? z[j] : most;
+        double total = 0;
+        for (Size j = 0; j < o.n; j += kLanes<T>) {
+            T powers[kLanes<T>];
+            store(powers, exponential<T>(load_some(z + j, o.n - j) - most));
+            for (Size l = 0; l < smaller(kLanes<T>, o.n - j); l++) {
+                total += double(powers[l]);
+                if (delta.at) delta(i)[j + l] = powers[l];
+            }
+        }
+        step.all.loss += double(weight) * (logarithm(total) + double(most - z[found]));
+        if (!delta.at) continue;
+        for (Size j = 0; j < o.n; j++)
+            delta(i)[j] = weight * (T(double(delta(i)[j]) / total) - T(j == found));
+    }
+}
+
 template <class T>
 void run_loss(const Operation& o, const Step<T>& step) {
     Matrix<const T> output = o.a.as<const T>(), target = o.b.as<const T>();
     Matrix<T> delta = o.c.as<T>();
     double total = 0;
-    for (Size i = 0; i < step.rows; i++) {
+    step.all.count += double(step.size(o.m));
+    if (o.option == kGaussian) return run_gaussian<T>(o, step);
+    if (o.option == kClasses) return run_classes<T>(o, step);
+    for (Size i = 0; i < step.size(o.m); i++) {
         T weight = step.weight(i);
         for (Size j = 0; j < o.n; j += kSome) {
             T values[kSome];
@@ -135,7 +207,7 @@ void run_loss(const Operation& o, const Step<T>& step) {
             for (Size l = 0; l < n; l += kLanes<T>) {
                 Vec<T> gradient;
                 Vec<T> value = value_of<T>(load_some(output(i) + j + l, n - l),
-                                           load_some(target(i) + j + l, n - l), o.option, gradient);
+                                           load_some(target(i) + j + l, n - l), o, gradient);
                 store(values + l, weight * value);
                 if (delta.at) store_some(delta(i) + j + l, weight * gradient, n - l);
             }
@@ -144,7 +216,6 @@ void run_loss(const Operation& o, const Step<T>& step) {
     }
     if (o.option == kNormal) as_normal<T>(o, step, total);
     step.all.loss += total;
-    step.all.count += double(step.rows);
 }
 
 template <class T>
@@ -206,7 +277,7 @@ template <class T>
 void run_clip(const Operation& o, const Step<T>& step) {
     T* grad = o.c.as<T>().at;
     double squares = sum(o.n, [&](Size i) { return double(grad[i]) * double(grad[i]); });
-    double share = double(step.rows) * o.numbers[0] / __builtin_sqrt(squares);
+    double share = step.count() * o.numbers[0] / __builtin_sqrt(squares);
     if (share < 1)  // a gradient that is not finite stays what it is
         for (Size i = 0; i < o.n; i++) grad[i] *= T(share);
 }
@@ -222,7 +293,7 @@ void run_adam(const Operation& o, const Step<T>& step) {
     T new_of_mean = T(1 - o.numbers[0]), kept_of_square = T(o.numbers[1]);
     T new_of_square = T(1 - o.numbers[1]), epsilon = T(o.numbers[2]);
     T rate = T(step.all.rate / unbiased[0]), grown = T(1 / __builtin_sqrt(unbiased[1]));
-    T share = T(1.0 / double(step.rows));  // divisions are what takes time here
+    T share = T(1.0 / step.count());  // divisions are what takes time here
     for (Size i = 0; i < o.n; i++) {
         T g = share * grad[i];
         mean[i] += new_of_mean * (g - mean[i]);
@@ -235,11 +306,43 @@ template <class T>
 void run_sgd(const Operation& o, const Step<T>& step) {
     T *__restrict theta = o.a.as<T>().at, *__restrict velocity = o.c.as<T>().at;
     const T* __restrict grad = o.b.as<const T>().at;
-    T momentum = T(o.numbers[0]), rate = T(step.all.rate), count = T(step.rows);
+    T momentum = T(o.numbers[0]), rate = T(step.all.rate), count = T(step.count());
     for (Size i = 0; i < o.n; i++) {
         velocity[i] = momentum * velocity[i] + grad[i] / count;
         theta[i] -= rate * velocity[i];
     }
+}
+
+// The last of k steps, or their mean.
+template <class T>
+void run_pool(const Operation& o, const Step<T>& step) {
+    Matrix<const T> a = o.a.as<const T>();
+    Matrix<T> c = o.c.as<T>();
+    Size rows = step.rows, last = (o.k - 1) * rows;
+    over(rows, o.n, c, [&](Size i, Size j, Size left) {
+        if (o.option == kLastStep) return load_some(a(last + i) + j, left);
+        Vec<T> total = {};
+        for (Size t = 0; t < o.k; t++) total += load_some(a(t * rows + i) + j, left);
+        return total / T(o.k);
+    });
+}
+
+template <class T>
+void run_pool_back(const Operation& o, const Step<T>& step) {
+    Matrix<const T> a = o.a.as<const T>();
+    Matrix<T> c = o.c.as<T>();
+    Size rows = step.rows, last = (o.k - 1) * rows;
+    over(o.k * rows, o.n, c, [&](Size i, Size j, Size left) {
+        if (o.option == kMeanStep) return load_some(a(i % rows) + j, left) / T(o.k);
+        return i < last ? Vec<T>{} : load_some(a(i - last) + j, left);
+    });
+}
+
+template <class T>
+void run_layer_of(const Operation& o, const Step<T>& step) {
+    Pass<T> pass = *static_cast<const Pass<T>*>(o.a.at);
+    pass.sizes = nullptr, pass.n_rows = pass.n_steps * step.rows;
+    with_cell(pass, [&](const auto& passes) { o.option ? passes.backward() : passes.forward(); });
 }
 
 template <class T>
@@ -282,6 +385,9 @@ void run(const Operation& o, const Step<T>& step) {
                 return of(a, i, j, left) * of(d, i, j, left) * deviation;
             });
         case kDivergence: return run_divergence<T>(o, step);
+        case kLayer: return run_layer_of<T>(o, step);
+        case kPool: return run_pool<T>(o, step);
+        case kPoolBack: return run_pool_back<T>(o, step);
         case kLoss: return run_loss<T>(o, step);
         case kSparsity: return run_sparsity<T>(o, step);
         case kDecay: return run_decay<T>(o, step);
@@ -297,7 +403,7 @@ void run_steps(const Operation* operations, Size n, Batches& all) {
     for (Size first = all.first; first < all.last; first += all.size) {
         all.step++;
         Step<T> step{all, first, smaller(all.size, all.last - first),
-                     weights ? weights + first : nullptr};
+                     weights ? weights + first : nullptr, all.count};
         for (Size i = 0; i < n; i++) run<T>(operations[i], step);
     }
 }

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 from ..._native.functions import Functions
 from .._activations import OUTPUTS
 from .._linear import linear_from, patterned, with_memory
+from ._layers.compiled import CompiledPass
 from .cells import TorchCell, start_weights
 from .compiled import CompiledNetwork, can_compile
 from .module import UNITS, RecurrentModule
 from .packing import Packing
 from .passes import Bound, RecurrentPasses
+from .recorded import RecordedPasses, can_record
 from .shape import RecurrentShape
 from .stepper import Stepper
 
@@ -46,6 +48,23 @@ class RecurrentNetwork(RecurrentShape):
     def passes(self, bound: Bound, packing: Packing, **how: bool) -> RecurrentPasses:
         """Forward and backward passes over batches of a packing; see `RecurrentPasses`."""
         return RecurrentPasses(self, bound, packing, **how)
+
+    def compiles(self, *, linear_output: bool) -> bool:
+        """Whether there are `recorded` passes."""
+        return can_record(self, linear_output=linear_output)
+
+    def recorded(
+        self, bound: Bound, n_steps: int, n_rows: int, *, linear_output: bool
+    ) -> RecordedPasses:
+        """Passes as operations of the compiled kernels; see `RecordedPasses`."""
+        return RecordedPasses(self, bound, n_steps, n_rows, linear_output=linear_output)
+
+    def recorded_pays(
+        self, n_steps: int, n_rows: int, dtype: torch.dtype, device: torch.device
+    ) -> bool:
+        """Whether they are faster: where compiled passes of every layer are."""
+        packing, x = Packing.uniform(n_steps, n_rows), torch.empty(0, dtype=dtype, device=device)
+        return all(CompiledPass.pays(cell, packing, x, True) for cell in self.cells)
 
     def stepper(self, module: RecurrentModule) -> Stepper:
         """What runs a fitted module."""

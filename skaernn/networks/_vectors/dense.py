@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from .._activations import ACTIVATIONS, OUTPUTS
 from .._linear import TransposedLinear, linear_from, patterned
+from .._operations import CompiledOperations
 from .autograd import KeyedDropout, ModulePasses
 from .dense_passes import DensePasses
 from .dense_shape import DenseShape
 from .module import FIRST_LOG_VARIANCE, AutoencoderModule, Side
-from .operations import CompiledOperations
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..._core.noise import dropout_mask, mix
 from .._activations import ACTIVATIONS
+from .._operations import Operations, TorchOperations
 from .dense_shape import DenseShape
 from .interface import Passes
-from .operations import Operations, TorchOperations
+from .module import LOG_VARIANCES
 from .penalties import Penalty
 
 
@@ -88,7 +89,7 @@ class DensePasses(Passes):
         if network.variational:
             self.noise = self._buffer(n_components)
             forward, backward = self._operations.draw(
-                self.encoded, self.noise, code, d_code, d_encoder
+                self.encoded, LOG_VARIANCES, self.noise, code, d_code, d_encoder
             )
             self._forward += forward
             if grad is not None:

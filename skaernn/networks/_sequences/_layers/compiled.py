@@ -29,6 +29,11 @@ class CompiledPass(LayerPass):
     The kernels work in memory that is taken here, once.
     """
 
+    @staticmethod
+    def knows(cell: Cell) -> bool:
+        """Whether there are kernels for a cell."""
+        return type(cell) is Vanilla or type(cell) in _OTHERS
+
     @classmethod
     def pays(cls, cell, packing, x, trains):
         """Whether the kernels are here."""
@@ -46,7 +51,9 @@ class CompiledPass(LayerPass):
     ):
         n_hidden, n_rows, size = cell.hidden_size, packing.n_rows, packing.size
         is_vanilla = isinstance(cell, Vanilla)
-        kind, n_matrices, n_gates = _VANILLA[cell.activation] if is_vanilla else _OTHERS[type(cell)]
+        kind, n_matrices, n_gates = (
+            _VANILLA[cell.activation] if is_vanilla else _OTHERS[type(cell)]
+        )
         self.h = x.new_empty(size, n_hidden)
         self.initial = tuple(x.new_zeros(n_rows, n_hidden) for _ in range(cell.n_states))
         source = x.new_empty(size, n_hidden + cell.n_inputs + 1)
@@ -64,7 +71,7 @@ class CompiledPass(LayerPass):
             if delta_x is not None:
                 tensors["delta_x"] = delta_x
         self._tensors = tensors  # alive, as the structure points into them
-        structure = Pass(
+        self.structure = Pass(
             kind=kind,
             n_inputs=cell.n_inputs,
             n_hidden=n_hidden,
@@ -77,8 +84,8 @@ class CompiledPass(LayerPass):
             **{name: tensor.data_ptr() for name, tensor in tensors.items()},
         )
         functions = compiled_kernels()
-        self._forward = partial(functions.forward[x.dtype], byref(structure))
-        self._backward = partial(functions.backward[x.dtype], byref(structure))
+        self._forward = partial(functions.forward[x.dtype], byref(self.structure))
+        self._backward = partial(functions.backward[x.dtype], byref(self.structure))
 
     def forward(self) -> None:
         self._forward()

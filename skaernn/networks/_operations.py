@@ -12,10 +12,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..._native.operations import OF_BATCH, Code, Recorder
-from ..._native.structures import ACTIVATIONS as COMPILED
-from .._activations import ACTIVATIONS
-from .module import LOG_VARIANCES
+from .._native.operations import OF_BATCH, Code, Recorder
+from .._native.structures import ACTIVATIONS as COMPILED
+from ._activations import ACTIVATIONS
 
 
 class Operations(Protocol):
@@ -49,9 +48,18 @@ class Operations(Protocol):
         """Multiply a gradient by the activation's; `saved` is what that is a function of."""
 
     def draw(
-        self, encoded: Tensor, noise: Tensor, code: Tensor, d_code: Tensor, d_encoded: Tensor
+        self,
+        encoded: Tensor,
+        limits: tuple[float, float],
+        noise: Tensor,
+        code: Tensor,
+        d_code: Tensor,
+        d_encoded: Tensor,
     ) -> tuple[list, list]:
-        """Codes, mean + deviation * noise, and the way back; `encoded`: means, log-variances."""
+        """Codes, mean + deviation * noise, and the way back.
+
+        `encoded` holds means, and log-variances, which are read within `limits`.
+        """
 
 
 class TorchOperations:
@@ -94,12 +102,12 @@ class TorchOperations:
         backward = ACTIVATIONS[activation].backward
         return [] if backward is None else [backward(delta, saved)]
 
-    def draw(self, encoded, noise, code, d_code, d_encoded):
+    def draw(self, encoded, limits, noise, code, d_code, d_encoded):
         mean, raw = encoded.chunk(2, dim=-1)
         d_mean, d_raw = d_encoded.chunk(2, dim=-1)
         clamped, deviation, inside = (torch.empty_like(noise) for _ in range(3))
         forward = [
-            partial(torch.clamp, raw, *LOG_VARIANCES, out=clamped),
+            partial(torch.clamp, raw, *limits, out=clamped),
             partial(torch.mul, clamped, 0.5, out=deviation),
             deviation.exp_,
             partial(torch.addcmul, mean, deviation, noise, out=code),
@@ -116,7 +124,17 @@ class TorchOperations:
 
 
 class CompiledOperations(Recorder):
-    """Operations of the compiled kernels, for one model."""
+    """Operations of the compiled kernels, for one model.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are for each row of a batch: 1, or one a step.
+    """
+
+    def __init__(self, n_rows: int = 1):
+        super().__init__()
+        self._rows = n_rows * OF_BATCH
 
     @staticmethod
     def knows(*activations: str) -> bool:
@@ -125,15 +143,15 @@ class CompiledOperations(Recorder):
 
     def product(self, rows, weight, out, *, adds=False):
         n, m = weight.shape[1:]
-        return self._product(OF_BATCH, m, n, rows[0], weight[0], out[0], adds)
+        return self._product(self._rows, m, n, rows[0], weight[0], out[0], adds)
 
     def gradient(self, rows, delta, out, *, adds=False):
         n, m = out.shape[1:]
-        return self._product(n, m, OF_BATCH, rows[0].T, delta[0], out[0], adds)
+        return self._product(n, m, self._rows, rows[0].T, delta[0], out[0], adds)
 
     def sum(self, rows, out):
         ones = rows.new_ones(1).expand(1, rows.shape[1])
-        return self._product(1, rows.shape[2], OF_BATCH, ones, rows[0], out[0], False)
+        return self._product(1, rows.shape[2], self._rows, ones, rows[0], out[0], False)
 
     def _product(self, m: int, n: int, k: int, a: Tensor, b: Tensor, c: Tensor, adds: bool):
         before = []
@@ -145,6 +163,10 @@ class CompiledOperations(Recorder):
 
     def copy(self, row, out):
         return self._over(Code.ACTIVATE, out, a=row[0].expand(out.shape[1:]))
+
+    def copy_rows(self, rows: Tensor, out: Tensor) -> list:
+        """Rows as they are."""
+        return self._over(Code.ACTIVATE, out, a=rows[0])
 
     def add(self, rows, out):
         return self._over(Code.ADD, out, a=rows[0])
@@ -166,10 +188,10 @@ class CompiledOperations(Recorder):
             return []
         return self._over(Code.DIFFERENTIATE, delta, COMPILED.index(activation), a=saved[0])
 
-    def draw(self, encoded, noise, code, d_code, d_encoded):
+    def draw(self, encoded, limits, noise, code, d_code, d_encoded):
         mean, raw = encoded[0].chunk(2, dim=-1)
         d_mean, d_raw = d_encoded.chunk(2, dim=-1)
-        numbers = 0.0, *LOG_VARIANCES
+        numbers = 0.0, *limits
         forward = self._over(Code.DRAW, code, a=mean, b=raw, d=noise[0], numbers=numbers)
         backward = [
             *self._over(Code.ACTIVATE, d_mean, a=d_code[0]),
@@ -178,4 +200,4 @@ class CompiledOperations(Recorder):
         return forward, backward
 
     def _over(self, code: Code, out: Tensor, option: int = 0, **others: Any):
-        return [self.make(code, OF_BATCH, out.shape[2], option=option, c=out[0], **others)]
+        return [self.make(code, self._rows, out.shape[2], option=option, c=out[0], **others)]
