@@ -81,9 +81,7 @@ class Problem:
         """A pass, and by name where its gradients go."""
         gradients = {key: self.x.new_empty(block.shape) for key, block in self.blocks.items()}
         delta_x = self.x.new_empty(self.x.shape) if with_delta_x else None
-        layer = way(
-            self.cell, self.blocks, dict(gradients), self.packing, self.x, delta_x, begins
-        )
+        layer = way(self.cell, self.blocks, dict(gradients), self.packing, self.x, delta_x, begins)
         gradients |= {f"state {i}": state for i, state in enumerate(layer.delta_initial)}
         return layer, gradients | ({"x": delta_x} if with_delta_x else {})
 

@@ -127,6 +127,8 @@ def test_networks_are_pure_torch():
                 "_core.noise",
                 "_core.interrupts",
                 "_native.functions",
+                "_native.library",
+                "_native.operations",
                 "_native.structures",
             }
 
