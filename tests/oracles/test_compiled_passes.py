@@ -4,7 +4,7 @@ All instruction sets that are here are tested, in either type, at the widths whe
 """
 
 import ctypes
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pytest
 import torch
@@ -99,7 +99,7 @@ class Problem:
         return numbers
 
 
-@lru_cache(maxsize=None)
+@cache
 def autograd(*problem):
     return Problem(*problem).run(StepPass, repeat=1)
 

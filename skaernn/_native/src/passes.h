@@ -33,7 +33,8 @@ struct Pass {
     T* turned;  // room for the transposed weights of every gate
 };
 
-// Numbers of all matrices, side by side, from one place in a step on: a vector of them, or fewer.
+// Where the numbers of a step lie, b H of each kind: the rows of a step lie side by side, as do, in
+// the step before, the rows that go on.
 template <class T>
 struct Views {
     T* matrices;
@@ -42,6 +43,8 @@ struct Views {
     const T *past_h, *past_c;
     T *delta, *delta_past_h, *delta_c;  // the last: of c after the step, then before it
 };
+
+// A vector of them from number i on, or what is left.
 template <class T, bool whole>
 struct Numbers {
     const Views<T>& at;
@@ -111,7 +114,8 @@ struct GRUCell {
 
     template <class N>
     INLINE void forward(const N& n) {
-        Vec<T> r = logistic<T>(n[1]), z = logistic<T>(n[2]), candidate = tanh<T>(fma(r, n[0], n[3]));
+        Vec<T> r = logistic<T>(n[1]), z = logistic<T>(n[2]);
+        Vec<T> candidate = tanh<T>(fma(r, n[0], n[3]));
         n.set(1, r), n.set(2, z), n.set(3, candidate);
         n.write(n.at.h, fma(z, n.read(n.at.past_h) - candidate, candidate));
     }
@@ -184,15 +188,15 @@ class LayerPasses {
     void backward() const {
         turn_weights();
         clear(p_.delta_initial_h), clear(p_.delta_initial_c);
-        Size row = p_.n_rows, summed = row;
+        Size row = p_.n_rows, piece = (row - 1) / kChain * kChain;  // where the last one begins
         for (Size t = p_.n_steps - 1; t >= 0; t--) {
             row -= p_.sizes[t];
             each_number(t, row, [](const auto& numbers) { Cell::backward(numbers); });
             if (t || p_.begins) add_to_past(t, row);
-            for (Size first; summed > row && (first = (summed - 1) / kChain * kChain) >= row;) {
-                add_to_weights(first, summed - first);
-                if (p_.delta_x) set_delta_x(first, summed - first);
-                summed = first;
+            for (; piece >= row; piece -= kChain) {
+                Size n = smaller(kChain, p_.n_rows - piece);
+                add_to_weights(piece, n);
+                if (p_.delta_x) set_delta_x(piece, n);
             }
         }
     }

@@ -35,11 +35,12 @@ class CompiledPass(LayerPass):
     def pays(cls, cell, packing, x, trains):
         """Whether the kernels are here, and what torch's products could win is little.
 
-        Measured on one thread over 1 to 256 units, 1 to 200 rows and 5 to 500 steps in either type.
-        What a call of torch costs, whatever its size, is 80 % of a step of 10 units and 32 rows and
-        99 % of one of one row. Up to 64 units a pass of any cell takes 1/1.2 to 1/80 of the time,
-        at 128 and some 40 rows 1/1.1 to 1/1.6. With 256, or 300 inputs, BLAS is as fast or faster,
-        having its own arrangement of large weights; a MinGRU has none that a step would read.
+        Measured on one thread over 1 to 256 units, 1 to 200 rows and 5 to 500 steps in either
+        type. Calls of torch cost the same whatever their size: four fifths of a step of 10 units
+        and 32 rows, nearly all of a step of one row. Passes of up to 64 units are 1.1 to 80 times
+        as fast as what comes next, those of 128 units and 40 rows 1.1 to 1.6 times. With 256 units
+        or 300 inputs BLAS is as fast, which arranges large weights anew; no step of a MinGRU
+        reads large ones.
         """
         if compiled_kernels() is None or x.device.type != "cpu":
             return False
