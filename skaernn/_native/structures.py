@@ -122,6 +122,7 @@ class Pass(Structure):
         ("candidate_bias", c_void_p),
         ("weight_grad", c_void_p),
         ("candidate_bias_grad", c_void_p),
+        ("weight_stride", c_int64),
         ("x", c_void_p),
         ("x_stride", c_int64),
         ("source", c_void_p),

@@ -3,10 +3,31 @@
 import pytest
 import torch
 
+from skaernn._native.library import built
+from skaernn.networks._sequences._layers import compiled
 from skaernn.networks._sequences._layers.choice import FAST, layer_pass
+from skaernn.networks._sequences._layers.compiled import CompiledPass
 from skaernn.networks._sequences._layers.kernels import OneDNNPass, TorchPass
 from skaernn.networks._sequences.cells import CELLS
 from skaernn.networks._sequences.packing import Packing
+
+
+@pytest.fixture
+def without_kernels(monkeypatch):
+    monkeypatch.setattr(compiled, "compiled_kernels", lambda: None)
+
+
+def chosen(name, lengths, hidden_size, dtype, device="cpu", n_inputs=3, trains=True, cache=None):
+    cell = CELLS[name](n_inputs, hidden_size)
+    packing = Packing.of_lengths(torch.tensor(lengths))
+
+    def new(*shape):
+        return torch.empty(shape, dtype=dtype, device=device)
+
+    blocks = {key: new(*shape) for key, shape in cell.shapes.items()}
+    grads = {key: new(*shape) for key, shape in cell.shapes.items()} if trains else None
+    x = new(packing.size, n_inputs)
+    return type(layer_pass(cell, blocks, grads, packing, x, cache=cache)), FAST[type(cell)][-1]
 
 
 @pytest.mark.parametrize(
@@ -27,17 +48,30 @@ from skaernn.networks._sequences.packing import Packing
         ("lstm", [50] * 16, 32, torch.float32, "meta", TorchPass),
     ],
 )
-def test_choice_of_the_pass(name, lengths, hidden_size, dtype, device, expected):
-    cell = CELLS[name](3, hidden_size)
-    packing = Packing.of_lengths(torch.tensor(lengths))
+def test_choice_of_the_pass(without_kernels, name, lengths, hidden_size, dtype, device, expected):
+    found, last = chosen(name, lengths, hidden_size, dtype, device)
+    assert found is (expected or last)
 
-    def new(*shape):
-        return torch.empty(shape, dtype=dtype, device=device)
 
-    blocks = {key: new(*shape) for key, shape in cell.shapes.items()}
-    grads = {key: new(*shape) for key, shape in cell.shapes.items()}
-    layer = layer_pass(cell, blocks, grads, packing, new(packing.size, 3))
-    assert type(layer) is (expected or FAST[type(cell)][-1])
+@pytest.mark.skipif(not built(), reason="no kernels are built here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("name", "lengths", "hidden_size", "n_inputs", "expected"),
+    [
+        *((name, [50] * 200, 64, 30, True) for name in CELLS),
+        *((name, [50] * 200, 128, 30, name == "mingru") for name in CELLS),
+        *((name, [50] * 32, 128, 4, True) for name in CELLS),
+        *((name, [50] * 9 + [3], 10, 300, True) for name in CELLS),
+        *((name, [50] * 32, 64, 300, False) for name in CELLS),
+        *((name, [50], 256, 30, name == "mingru") for name in CELLS),
+        ("lstm", [50] * 9 + [3], 32, 4, True),
+    ],
+)
+def test_kernels_are_chosen_for_small_products(
+    name, lengths, hidden_size, n_inputs, dtype, expected
+):
+    found, _ = chosen(name, lengths, hidden_size, dtype, n_inputs=n_inputs, cache={})
+    assert (found is CompiledPass) is expected
 
 
 @pytest.mark.parametrize(
@@ -49,11 +83,9 @@ def test_choice_of_the_pass(name, lengths, hidden_size, dtype, device, expected)
         ("gru", 50, torch.float32, None),
     ],
 )
-def test_choice_of_the_pass_without_gradients(name, n_steps, dtype, expected):
-    cell, packing = CELLS[name](3, 64), Packing.uniform(n_steps, 200)
-    blocks = {key: torch.empty(shape, dtype=dtype) for key, shape in cell.shapes.items()}
-    layer = layer_pass(cell, blocks, None, packing, torch.empty(packing.size, 3, dtype=dtype))
-    assert type(layer) is (expected or FAST[type(cell)][-1])
+def test_choice_of_the_pass_without_gradients(without_kernels, name, n_steps, dtype, expected):
+    found, last = chosen(name, [n_steps] * 200, 64, dtype, trains=False)
+    assert found is (expected or last)
 
 
 @pytest.mark.parametrize("flush", [False, True])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from skaernn.networks._linear import with_memory
+from skaernn.networks._sequences._layers import compiled
 from skaernn.networks._sequences._layers.choice import FAST, layer_pass
 from skaernn.networks._sequences._layers.kernels import OneDNNPass, TorchPass
 from skaernn.networks._sequences._layers.padded import PaddedPass, padded_steps
@@ -33,6 +34,11 @@ def pass_class(cell, way):
     classes = {"hand-written": fast(cell)[-1], "steps": StepPass, "oneDNN": OneDNNPass}
     # what torch has no layer of goes step by step
     return {**classes, "torch": TorchPass if isinstance(cell, TorchCell) else StepPass}[way]
+
+
+@pytest.fixture
+def without_kernels(monkeypatch):
+    monkeypatch.setattr(compiled, "compiled_kernels", lambda: None)
 
 
 class Problem:
@@ -178,14 +184,14 @@ def test_passes_equal_autograd_for_small_sizes(
 
 @every_length
 @every_kind
-def test_padded_passes_equal_autograd(name, activation, lengths):
+def test_padded_passes_equal_autograd(without_kernels, name, activation, lengths):
     problem = Problem(name, activation, lengths)
     ragged = len(set(lengths)) > 1 and activation != "relu"
     ragged &= fast(problem.cell)[-1].is_recorded
     assert_equals_autograd(problem, "padded" if ragged else "hand-written", cache={})
 
 
-def test_padded_passes_share_what_is_kept():
+def test_padded_passes_share_what_is_kept(without_kernels):
     cache, first = {}, Problem("gru", "tanh", [9, 9, 4, 2])
     grads = {key: torch.empty_like(block) for key, block in first.blocks.items()}
     for seed, lengths in enumerate([[9, 9, 4, 2], [10, 3, 2, 1], [9, 8, 7, 7], [5, 1, 1, 1]]):

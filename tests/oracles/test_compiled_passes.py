@@ -4,7 +4,7 @@ All instruction sets that are here are tested, in either type, at the widths whe
 """
 
 import ctypes
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pytest
 import torch
@@ -81,9 +81,7 @@ class Problem:
         """A pass, and by name where its gradients go."""
         gradients = {key: self.x.new_empty(block.shape) for key, block in self.blocks.items()}
         delta_x = self.x.new_empty(self.x.shape) if with_delta_x else None
-        layer = way(
-            self.cell, self.blocks, dict(gradients), self.packing, self.x, delta_x, begins
-        )
+        layer = way(self.cell, self.blocks, dict(gradients), self.packing, self.x, delta_x, begins)
         gradients |= {f"state {i}": state for i, state in enumerate(layer.delta_initial)}
         return layer, gradients | ({"x": delta_x} if with_delta_x else {})
 
@@ -101,7 +99,7 @@ class Problem:
         return numbers
 
 
-@lru_cache(maxsize=None)
+@cache
 def autograd(*problem):
     return Problem(*problem).run(StepPass, repeat=1)
 

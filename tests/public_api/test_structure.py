@@ -119,7 +119,9 @@ def test_files_of_private_folders_have_plain_names_and_of_public_ones_private_na
 def test_networks_are_pure_torch():
     allowed = {"torch"} | set(sys.stdlib_module_names)
     for name, path in MODULES.items():
-        pure = name in ("_core.noise", "_native.functions", "_native.structures")
+        pure = name == "_core.noise" or (
+            name in {f"_native.{part}" for part in ("functions", "operations", "structures")}
+        )
         if name.split(".")[0] == "networks" or pure:
             outer = {module.split(".")[0] for module, _ in _imported(path)} - {"skaernn"}
             assert outer <= allowed, name
@@ -127,6 +129,8 @@ def test_networks_are_pure_torch():
                 "_core.noise",
                 "_core.interrupts",
                 "_native.functions",
+                "_native.library",
+                "_native.operations",
                 "_native.structures",
             }
 

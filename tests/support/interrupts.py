@@ -3,6 +3,9 @@
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
+from torch_only import by_torch
+
+from skaernn._training.compiled import CompiledSteps
 from skaernn._training.objective import Evaluation
 from skaernn._training.sequences import RecurrentObjective
 from skaernn._training.solvers import SOLVERS
@@ -28,8 +31,9 @@ def _after(function, at_call, late):
 
 @contextmanager
 def interrupt_solver(at_step, *, late=False):
-    """Interrupt the solver, whichever it is, at a step (counted from 1)."""
+    """Interrupt the solver, whichever it is, at a step (counted from 1) by torch."""
     with ExitStack() as stack:
+        stack.enter_context(by_torch())
         for solver in SOLVERS.values():
             stack.enter_context(patch.object(solver, "step", _after(solver.step, at_step, late)))
         yield
@@ -37,10 +41,19 @@ def interrupt_solver(at_step, *, late=False):
 
 @contextmanager
 def interrupt_objective(method, at_call, *, late=False):
-    """Interrupt a method of the objective or of its evaluations at one of its calls."""
+    """Interrupt a method of the objective or of its evaluations, by torch, at one of its calls."""
     kinds = (ReconstructionObjective, RecurrentObjective, Evaluation)
     with ExitStack() as stack:
+        stack.enter_context(by_torch())
         for kind in (kind for kind in kinds if hasattr(kind, method)):
             replacement = _after(getattr(kind, method), at_call, late)
             stack.enter_context(patch.object(kind, method, replacement))
+        yield
+
+
+@contextmanager
+def interrupt_part(at_part, *, late=False):
+    """Interrupt compiled training at a call of the kernels (counted from 1)."""
+    replacement = _after(CompiledSteps.take, at_part, late)
+    with patch.object(CompiledSteps, "take", replacement):
         yield

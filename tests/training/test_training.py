@@ -6,6 +6,7 @@ import torch
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from torch_only import by_torch
 
 from skaernn import AutoencoderTransformer
 from skaernn._rows.vectors import make_rows
@@ -58,15 +59,15 @@ def test_autoencoder_program_equals_a_plain_torch_loop():
 def _record_batches(estimator, X, batches):
     from skaernn._training.vectors import ReconstructionObjective
 
-    original = ReconstructionObjective.batches
+    original = ReconstructionObjective.shuffled
 
     def recording(self, epoch):
-        found = list(original(self, epoch))
-        batches.append([batch.index.numpy() for batch in found])
+        found = original(self, epoch)
+        batches.append([batch.index.numpy() for batch in found.split(self.batch_size)])
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReconstructionObjective, "batches", recording)
+        patch.setattr(ReconstructionObjective, "shuffled", recording)
         estimator.fit(X)
 
 
@@ -262,7 +263,7 @@ def test_interrupted_line_search_keeps_a_point_that_was_accepted(evaluation, mon
     estimator = AutoencoderTransformer(
         solver="lbfgs", linear_path=False, alpha=0, tol=0, random_state=0
     )
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with by_torch(), pytest.warns(UserWarning, match="interrupted by user"):
         estimator.fit(X)
     error = 0.5 * 6 * estimator.reconstruction_error(X).mean()
     kept = error / float(estimator.module_.scale) ** 2
@@ -290,7 +291,7 @@ def test_an_interrupt_is_said_whatever_else_went_wrong(linear_path, monkeypatch)
     estimator = AutoencoderTransformer(
         solver="sgd", linear_path=linear_path, learning_rate=1e-6, random_state=0
     )
-    with pytest.warns(UserWarning, match="interrupted by user") as caught:
+    with by_torch(), pytest.warns(UserWarning, match="interrupted by user") as caught:
         estimator.fit(IRIS)
     assert [str(warning.message) for warning in caught] == ["Training interrupted by user."]
     assert np.isfinite(estimator.transform(IRIS)).all()
@@ -312,7 +313,7 @@ def test_an_interrupted_partial_fit_keeps_no_poisoned_memory(monkeypatch):
 
     estimator = AutoencoderTransformer(solver="sgd", batch_size=16, random_state=0)
     monkeypatch.setattr(SGD, "step", step)
-    with pytest.warns(UserWarning, match="interrupted by user"):
+    with by_torch(), pytest.warns(UserWarning, match="interrupted by user"):
         estimator.partial_fit(IRIS)
     monkeypatch.undo()
     for _ in range(3):

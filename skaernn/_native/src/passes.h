@@ -19,8 +19,9 @@ template <class T>
 struct Pass {
     int64_t kind, n_inputs, n_hidden, n_steps, n_rows;
     const int64_t* sizes;  // rows of each step, not increasing; n_rows in all; null: all equal
-    const T *weight, *candidate_bias;
+    const T *weight, *candidate_bias;  // the latter of a GRU alone
     T *weight_grad, *candidate_bias_grad;
+    int64_t weight_stride;
     const T* x;
     int64_t x_stride;
     T *source, *matrices, *h;
@@ -32,7 +33,8 @@ struct Pass {
     T* turned;  // room for the transposed weights of every gate
 };
 
-// Numbers of all matrices, side by side, from one place in a step on: a vector of them, or fewer.
+// Where the numbers of a step lie, b H of each kind: the rows of a step lie side by side, as do, in
+// the step before, the rows that go on.
 template <class T>
 struct Views {
     T* matrices;
@@ -41,6 +43,8 @@ struct Views {
     const T *past_h, *past_c;
     T *delta, *delta_past_h, *delta_c;  // the last: of c after the step, then before it
 };
+
+// A vector of them from number i on, or what is left.
 template <class T, bool whole>
 struct Numbers {
     const Views<T>& at;
@@ -52,13 +56,19 @@ struct Numbers {
     void set(Size k, Vec<T> v) const { write(at.matrices + k * at.matrix, v); }
 };
 
-// The cells: how many matrices they have, of which the first are gates that products fill; of
-// those, how many read h, and which is the first that reads x.
+// What a gate reads, and which columns of the weights are its own, H by H.
+enum Reads { kH = 1, kX = 2, kBoth = 3 };
+struct Gate {
+    Reads reads;
+    int columns;
+};
+
+// The cells: their gates, which are their first matrices, and what becomes of these on both ways.
 
 // h' = f(a)
 template <class T, Activation f>
 struct VanillaCell {
-    static constexpr int gates = 1, heard = 1, seen = 0;
+    static constexpr Gate gates[] = {{kBoth, 0}};
 
     template <class N>
     INLINE void forward(const N& n) {
@@ -73,13 +83,14 @@ struct VanillaCell {
 // c' = f c + i g, h' = o tanh(c'). Matrices: o, i, f, g; tanh(c'), c'.
 template <class T>
 struct LSTMCell {
-    static constexpr int gates = 4, heard = 4, seen = 0;
+    static constexpr int c = 5;
+    static constexpr Gate gates[] = {{kBoth, 0}, {kBoth, 1}, {kBoth, 2}, {kBoth, 3}};
 
     template <class N>
     INLINE void forward(const N& n) {
         Vec<T> o = logistic<T>(n[0]), i = logistic<T>(n[1]), f = logistic<T>(n[2]);
         Vec<T> g = tanh<T>(n[3]), c = fma(i, g, f * n.read(n.at.past_c)), t = tanh<T>(c);
-        n.set(0, o), n.set(1, i), n.set(2, f), n.set(3, g), n.set(4, t), n.set(5, c);
+        n.set(0, o), n.set(1, i), n.set(2, f), n.set(3, g), n.set(4, t), n.set(LSTMCell::c, c);
         n.write(n.at.h, o * t);
     }
     template <class N>
@@ -95,15 +106,16 @@ struct LSTMCell {
     }
 };
 
-// n = tanh(a + r q), h' = n + z (h - n). Matrices: q, r, z, n; h reaches the first three, x the
-// last three.
+// n = tanh(a + r q), h' = n + z (h - n). Matrices: q, r, z, a and then n; q and a have the columns
+// of n, and q another bias.
 template <class T>
 struct GRUCell {
-    static constexpr int gates = 4, heard = 3, seen = 1;
+    static constexpr Gate gates[] = {{kH, 0}, {kBoth, 1}, {kBoth, 2}, {kX, 0}};
 
     template <class N>
     INLINE void forward(const N& n) {
-        Vec<T> r = logistic<T>(n[1]), z = logistic<T>(n[2]), candidate = tanh<T>(fma(r, n[0], n[3]));
+        Vec<T> r = logistic<T>(n[1]), z = logistic<T>(n[2]);
+        Vec<T> candidate = tanh<T>(fma(r, n[0], n[3]));
         n.set(1, r), n.set(2, z), n.set(3, candidate);
         n.write(n.at.h, fma(z, n.read(n.at.past_h) - candidate, candidate));
     }
@@ -123,7 +135,7 @@ struct GRUCell {
 // h' = h + z (g(a) - h), g(a) = a + 1/2 for a >= 0, else logistic(a). Matrices: z, g; g'.
 template <class T>
 struct MinGRUCell {
-    static constexpr int gates = 2, heard = 0, seen = 0;
+    static constexpr Gate gates[] = {{kX, 0}, {kX, 1}};
 
     template <class N>
     INLINE void forward(const N& n) {
@@ -143,14 +155,14 @@ struct MinGRUCell {
     }
 };
 
-// Weights that columns of the sources have in a gate.
+// Weights that columns [first, first + n) of the sources have in a gate.
 template <class T>
 struct Block {
-    Size first, n, gate;
+    Size gate, first, n;
     const T* weight;
     T* grad;
     Size stride;
-    bool adds;  // to what the block before has made of the gate
+    bool adds;  // to what a block before has made of the gate
 };
 
 template <class T, class Cell>
@@ -176,19 +188,22 @@ class LayerPasses {
     void backward() const {
         turn_weights();
         clear(p_.delta_initial_h), clear(p_.delta_initial_c);
-        Size row = p_.n_rows, chain = (row - 1) / kChain * kChain;
+        Size row = p_.n_rows, piece = (row - 1) / kChain * kChain;  // where the last one begins
         for (Size t = p_.n_steps - 1; t >= 0; t--) {
-            Size n = size(t);
-            row -= n;
+            row -= size(t);
             each_number(t, row, [](const auto& numbers) { Cell::backward(numbers); });
-            for (int k = 0; k < Cell::heard && (t || p_.begins); k++)
-                product<T>({n, n_hidden_, n_hidden_, constant(gate(k, row)), constant(turned(k, 0)),
-                            {delta_past_h(t, row), n_hidden_, 1}, true});
-            for (; chain >= row; chain -= kChain) add_up(chain, smaller(kChain, p_.n_rows - chain));
+            if (t || p_.begins) add_to_past(t, row);
+            for (; piece >= row; piece -= kChain) {
+                Size n = smaller(kChain, p_.n_rows - piece);
+                add_to_weights(piece, n);
+                if (p_.delta_x) set_delta_x(piece, n);
+            }
         }
     }
 
    private:
+    static constexpr int kGates = sizeof(Cell::gates) / sizeof(Gate);
+
     Size size(Size t) const { return p_.sizes ? p_.sizes[t] : p_.n_rows / p_.n_steps; }
     Matrix<T> source(Size row, Size column = 0) const {
         return {p_.source + row * (n_read_ + 1) + column, n_read_ + 1, 1};
@@ -201,9 +216,13 @@ class LayerPasses {
     }
     static Matrix<const T> constant(const Matrix<T>& a) { return {a.at, a.row, a.column}; }
 
-    // Where the states before step t begin, whose rows begin at `row`, and their gradient.
+    // States before step t, whose rows begin at `row`, and the gradient of h there.
     Size past(Size t, Size row) const { return (row - size(t - 1)) * n_hidden_; }
     const T* past_h(Size t, Size row) const { return t ? p_.h + past(t, row) : p_.initial_h; }
+    const T* past_c(Size t, Size row) const {
+        if (!p_.initial_c) return nullptr;
+        return t ? gate(LSTMCell<T>::c, 0).at + past(t, row) : p_.initial_c;
+    }
     T* delta_past_h(Size t, Size row) const {
         return t ? p_.delta + past(t, row) : p_.delta_initial_h;
     }
@@ -217,57 +236,66 @@ class LayerPasses {
                 store_some(to(r) + j, load_some(from(r) + j, width - j), width - j);
     }
 
-    // The parameters are one block, whose rows are columns of the sources, but for a GRU, which
-    // has the candidate's weights of h in a gate of their own, with a bias of their own.
+    // The parameters: rows of weights that read [h | x | 1], or [x | 1] where no gate reads h.
     template <class F>
     void each_block(F f) const {
-        Size H = n_hidden_, all = n_read_ + 1;
-        auto block = [&](Size first, Size n, Size gate, Size place, Size stride) {
-            Size from = (Cell::heard ? first : first - H) * stride + place * H;
-            f(Block<T>{first, n, gate, p_.weight + from, p_.weight_grad + from, stride, false});
-        };
-        if constexpr (Cell::seen == 0) {
-            for (Size k = 0; k < Cell::gates; k++)
-                block(Cell::heard ? 0 : H, Cell::heard ? all : all - H, k, k, Cell::gates * H);
-        } else {
-            block(0, H, 0, 0, 3 * H);
-            f(Block<T>{n_read_, 1, 0, p_.candidate_bias, p_.candidate_bias_grad, H, true});
-            block(0, all, 1, 1, 3 * H), block(0, all, 2, 2, 3 * H), block(H, all - H, 3, 0, 3 * H);
+        constexpr bool hears = Cell::gates[0].reads & kH;
+        for (int k = 0; k < kGates; k++) {
+            auto [reads, columns] = Cell::gates[k];
+            Size first = reads & kH ? 0 : n_hidden_, end = reads & kX ? n_read_ + 1 : n_hidden_;
+            Size from = (hears ? first : 0) * p_.weight_stride + columns * n_hidden_;
+            f(Block<T>{k, first, end - first, p_.weight + from, p_.weight_grad + from,
+                       p_.weight_stride, false});
         }
+        if (p_.candidate_bias)
+            f(Block<T>{0, n_read_, 1, p_.candidate_bias, p_.candidate_bias_grad, n_hidden_, true});
     }
 
+    // Every number of step t, whose rows begin at `row`.
     template <class F>
     void each_number(Size t, Size row, F f) const {
         Size at = row * n_hidden_, n = size(t) * n_hidden_, i = 0;
-        Size matrix = p_.n_rows * n_hidden_;
-        const T* c = p_.matrices + 5 * matrix;  // of an LSTM
-        Views<T> views{p_.matrices + at, matrix, p_.h + at, past_h(t, row),
-                       t ? c + past(t, row) : p_.initial_c,
-                       p_.delta + at, delta_past_h(t, row), p_.delta_initial_c};
+        Views<T> views{p_.matrices + at, p_.n_rows * n_hidden_, p_.h + at, past_h(t, row),
+                       past_c(t, row), p_.delta + at, delta_past_h(t, row), p_.delta_initial_c};
         for (; i + kLanes<T> <= n; i += kLanes<T>) f(Numbers<T, true>{views, i, kLanes<T>});
         if (i < n) f(Numbers<T, false>{views, i, n - i});
     }
 
+    // The weights without biases, each gate's (H, H + C).
     void turn_weights() const {
         each_block([&](const Block<T>& b) {
-            Size n = smaller(b.n, n_read_ - b.first);  // without biases
+            Size n = smaller(b.n, n_read_ - b.first);
             transpose<T>(n, n_hidden_, {b.weight, b.stride, 1}, turned(b.gate, b.first));
         });
     }
 
-    // What n rows add to the gradient of the weights, and the gradient of their input.
-    void add_up(Size row, Size n) const {
+    // From the gradients of gates to that of the states which they have read.
+    void add_to_past(Size t, Size row) const {
+        for (int k = 0; k < kGates; k++)
+            if (Cell::gates[k].reads & kH)
+                product<T>({size(t), n_hidden_, n_hidden_, constant(gate(k, row)),
+                            constant(turned(k, 0)), {delta_past_h(t, row), n_hidden_, 1}, true});
+    }
+
+    // The same of their weights, for n rows; the last rows come first.
+    void add_to_weights(Size row, Size n) const {
         bool adds = row + n < p_.n_rows;
         each_block([&](const Block<T>& b) {
-            Matrix<T> from = source(row, b.first);
-            product<T>({b.n, n_hidden_, n, {from.at, 1, from.row}, constant(gate(b.gate, row)),
-                        {b.grad, b.stride, 1}, adds});
+            Matrix<T> read = source(row, b.first);
+            product<T>({b.n, n_hidden_, n, {read.at, read.column, read.row},
+                        constant(gate(b.gate, row)), {b.grad, b.stride, 1}, adds});
         });
-        for (int k = Cell::seen; k < Cell::gates && p_.delta_x; k++)
-            product<T>({n, p_.n_inputs, n_hidden_, constant(gate(k, row)),
-                        constant(turned(k, n_hidden_)),
-                        {p_.delta_x + row * p_.delta_x_stride, p_.delta_x_stride, 1},
-                        k > Cell::seen});
+    }
+
+    void set_delta_x(Size row, Size n) const {
+        Matrix<T> to{p_.delta_x + row * p_.delta_x_stride, p_.delta_x_stride, 1};
+        bool adds = false;
+        for (int k = 0; k < kGates; k++)
+            if (Cell::gates[k].reads & kX) {
+                product<T>({n, p_.n_inputs, n_hidden_, constant(gate(k, row)),
+                            constant(turned(k, n_hidden_)), to, adds});
+                adds = true;
+            }
     }
 
     const Pass<T>& p_;

@@ -95,12 +95,14 @@ __attribute__((noinline)) void product_tile(const Product<T>& p, Size row, Size 
         Size last = smaller(first + kChain, p.k);
         Vec<T> part[B][R] = {};
         for (Size k = first; k < last; k++) {
+            Vec<T> row_of_b[B];
             UNROLL
-            for (int v = 0; v < B; v++) {
-                Vec<T> weight = read(b + k * p.b.row, v);
+            for (int v = 0; v < B; v++) row_of_b[v] = read(b + k * p.b.row, v);
+            UNROLL
+            for (int r = 0; r < R; r++) {  // outside: one of a at a time, or registers run out
+                Vec<T> one_of_a = splat(a[r * p.a.row + k * p.a.column]);
                 UNROLL
-                for (int r = 0; r < R; r++)
-                    part[v][r] = fma(splat(a[r * p.a.row + k * p.a.column]), weight, part[v][r]);
+                for (int v = 0; v < B; v++) part[v][r] = fma(one_of_a, row_of_b[v], part[v][r]);
             }
         }
         UNROLL
