@@ -7,7 +7,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from interrupts import interrupt_objective, interrupt_solver
+from interrupts import interrupt_objective, interrupt_part, interrupt_solver
 from sklearn.exceptions import ConvergenceWarning
 from variants import ALL_VARIANTS, COURSES, make
 
@@ -151,6 +151,18 @@ class TestInterrupt:
                 assert_usable(estimator.partial_fit(X))
             else:
                 assert_usable(estimator.fit(X))
+
+    @pytest.mark.parametrize(("at_part", "late"), [(2, False), (2, True), (3, False)])
+    @params_of
+    def test_between_calls_of_the_kernels(self, params, at_part, late):
+        estimator = make({**params, "batch_size": 9})
+        with interrupt_part(at_part, late=late) as calls:
+            caught = caught_from(estimator.fit, X)
+        if calls:  # those that go by torch have none
+            assert [str(warning.message) for warning in caught] == [
+                "Training interrupted by user."
+            ]
+        assert_usable(estimator)
 
     @pytest.mark.parametrize("at_call", [2, 3, 4, 5])
     @course_of

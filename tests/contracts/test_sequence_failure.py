@@ -7,7 +7,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from interrupts import interrupt_objective, interrupt_solver
+from interrupts import interrupt_objective, interrupt_part, interrupt_solver
 from sequence_variants import (
     COURSES,
     STRUCTURES,
@@ -166,6 +166,19 @@ class TestInterrupt:
             else:
                 estimator.fit(X, y)
             assert_usable(estimator, X)
+
+    @pytest.mark.parametrize(("at_part", "late"), [(2, False), (2, True)])
+    @parametrized(STRUCTURES + COURSES)
+    def test_between_calls_of_the_kernels(self, variant, at_part, late):
+        X, y = variant.data()
+        estimator = variant.make()
+        with interrupt_part(at_part, late=late) as calls:
+            caught = caught_from(estimator.fit, X, y)
+        if len(calls) == at_part:  # those that go by torch have none
+            assert [str(warning.message) for warning in caught] == [
+                "Training interrupted by user."
+            ]
+        assert_usable(estimator, X)
 
     @pytest.mark.parametrize("at_call", range(2, 8))
     @parametrized([v for v in COURSES if v.params.keys() & {"solver", "batch_size"}] + BOTH)

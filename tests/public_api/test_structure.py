@@ -31,7 +31,8 @@ FLOORS = [
     {"__main__"},
 ]
 ROOMS_OF_NETWORKS = [
-    {"_activations", "_layout", "_linear", "_operations"},
+    {"_activations", "_layout", "_linear"},
+    {"_operations"},
     {"_carried"},
     {"_vectors", "_sequences"},
 ]

@@ -12,17 +12,16 @@ from skaernn._training.solvers import SOLVERS
 from skaernn._training.vectors import ReconstructionObjective
 
 
-def _after(function, at_call, late):
+def _after(function, at_call, late, calls=None):
     """`function`, interrupted at one of its calls: before it, or (`late`) when it is done."""
-    count = 0
+    calls = [] if calls is None else calls
 
     def counted(*args, **kwargs):
-        nonlocal count
-        count += 1
-        if count == at_call and not late:
+        calls.append(None)
+        if len(calls) == at_call and not late:
             raise KeyboardInterrupt
         result = function(*args, **kwargs)
-        if count == at_call:
+        if len(calls) == at_call:
             raise KeyboardInterrupt
         return result
 
@@ -53,7 +52,8 @@ def interrupt_objective(method, at_call, *, late=False):
 
 @contextmanager
 def interrupt_part(at_part, *, late=False):
-    """Interrupt compiled training at a call of the kernels (counted from 1)."""
-    replacement = _after(CompiledSteps.take, at_part, late)
+    """Interrupt compiled training at a call of the kernels (counted from 1); gives the calls."""
+    calls = []
+    replacement = _after(CompiledSteps.take, at_part, late, calls)
     with patch.object(CompiledSteps, "take", replacement):
-        yield
+        yield calls
