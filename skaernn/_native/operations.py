@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctypes import POINTER, Structure, c_double, c_int64, c_void_p
 from enum import IntEnum
 
+import torch
 from torch import Tensor
 
 OF_BATCH = -1  # as a size: the rows of the batch
@@ -43,6 +44,9 @@ class Place(Structure):
         return cls(matrix.data_ptr(), *rows or (0,), column)
 
 
+_NOWHERE = Place()
+
+
 class Operation(Structure):
     """One operation on matrices of m rows and n columns; a product has k summands."""
 
@@ -58,6 +62,14 @@ class Operation(Structure):
         ("d", Place),
         ("numbers", c_double * 3),
     ]
+
+    def moved(self, begin: int, end: int, shift: int) -> Operation:
+        """The same on matrices that lie elsewhere, where they lay in a part of memory."""
+        moved = Operation.from_buffer_copy(self)
+        for place in (moved.a, moved.b, moved.c, moved.d):
+            if place.at is not None and begin <= place.at < end:
+                place.at += shift
+        return moved
 
 
 class Batches(Structure):
@@ -75,6 +87,14 @@ class Batches(Structure):
         ("count", c_double),
         ("penalty", c_double),
     ]
+
+    @classmethod
+    def of(cls, size: int, step: int = 0) -> Batches:
+        """Batches of a size, after so many steps; `sums` (1, 3) lies where the sums are."""
+        made = cls(size=size, step=step)
+        where = {"count": 3, "offset": cls.loss.offset}
+        made.sums = torch.frombuffer(made, dtype=torch.float64, **where).view(1, 3)
+        return made
 
 
 class Recorder:
@@ -94,9 +114,6 @@ class Recorder:
         **places: Tensor,
     ) -> Operation:
         """An operation on the matrices a, b, c and d, as far as they are given."""
-        made = Operation(code, option, m, n, k)
-        for name, matrix in places.items():
-            setattr(made, name, Place.of(matrix))
-        made.numbers[: len(numbers)] = numbers
         self._owners += places.values()
-        return made
+        at = [Place.of(places[name]) if name in places else _NOWHERE for name in "abcd"]
+        return Operation(code, option, m, n, k, *at, numbers)

@@ -103,6 +103,14 @@ class Rows:
         """Gather rows `index` of X into `out` (B, F), scaled and converted."""
         gather(self.X, index, self.mean, self.scale, out)
 
+    def taken(self, index: Tensor) -> Tensor:
+        """Rows `index` of X, scaled and converted, (B, F)."""
+        if self.mean is None and self.X.dtype == self.dtype:
+            return self.X.index_select(0, index)
+        out = torch.empty(index.shape[0], self.n_features, dtype=self.dtype, device=self.device)
+        self.take(index, out)
+        return out
+
     def blocks(self, dtype: torch.dtype, size: int | None = None):
         """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""
         size = size or max(1, _BLOCK // max(1, self.n_features))

@@ -8,6 +8,7 @@ the kernels; rows are gathered, and noise is drawn, for as many batches as fit i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from ctypes import Array, byref, c_void_p
 from typing import Protocol
 
@@ -87,6 +88,8 @@ class Program(Recorder):
     Parameters
     ----------
     passes : CompiledPasses
+    theta : Tensor of shape (1, P)
+        The parameters that the passes look into.
     inputs : Inputs
     loss : Loss
     penalty : Penalty or None
@@ -102,15 +105,16 @@ class Program(Recorder):
     def __init__(
         self,
         passes: CompiledPasses,
+        theta: Tensor,
         inputs: Inputs,
         loss: Loss,
         penalty: Penalty | None,
         strength: float,
     ):
         super().__init__()
-        self.inputs, self._passes = inputs, passes
-        self.n_rows, self._dtype = inputs.target.shape[1], inputs.target.dtype
-        self._run = compiled_kernels().steps[self._dtype]
+        self.inputs, self._passes, self._theta = inputs, passes, theta
+        self.n_rows = inputs.target.shape[1]
+        self._run = compiled_kernels().steps[inputs.target.dtype]
         forward, backward = passes.tapes
         self._trains = bool(backward)
         self.value = [
@@ -140,19 +144,29 @@ class Program(Recorder):
         numbers = strength, *LOG_VARIANCES
         return self.make(code, OF_BATCH, places["a"].shape[1], numbers=numbers, **places)
 
+    def at(self, theta: Tensor) -> Program:
+        """The same with parameters elsewhere, in the same memory else; without gradients."""
+        begin, moved = self._theta.data_ptr(), copy(self)
+        end, shift = begin + self._theta.nbytes, theta.data_ptr() - begin
+        moved._theta, moved.sums = theta, []
+        moved.value = [operation.moved(begin, end, shift) for operation in self.value]
+        return moved
+
     def run(
         self, operations: Array, inputs: list[Tensor], weight: Tensor | None, batches: Batches
     ) -> Tensor:
-        """Go through the rows of some inputs, a batch at a time; the total of the sums (1, 3)."""
+        """Go through the rows of some inputs, a batch at a time.
+
+        The total of the sums (1, 3) lies in `batches`, until the next call.
+        """
         if batches.size > self.n_rows:
             raise ValueError(f"A batch of {batches.size} rows, and memory for {self.n_rows}.")
         batches.inputs = (c_void_p * len(inputs))(*[part.data_ptr() for part in inputs])
         batches.weights = None if weight is None else weight.data_ptr()
-        batches.last = len(inputs[0])
+        batches.last = inputs[0].shape[0]
         batches.loss = batches.count = batches.penalty = 0.0
         self._run(operations, len(operations), byref(batches))
-        sums = [[batches.loss, batches.count, batches.penalty]]
-        return torch.tensor(sums, dtype=self._dtype, device="cpu")
+        return batches.sums
 
 
 def _array(operations: list[Operation]) -> Array:
@@ -165,21 +179,23 @@ class CompiledEvaluation(Evaluation):
     def __init__(self, program: Program):
         self._program = program
         self._value, self._sums = _array(program.value), _array(program.sums)
+        self._dtype = program.inputs.target.dtype
 
     def value(self, batch):
         program = self._program
         inputs = program.inputs(batch)
-        batches = Batches(size=min(program.n_rows, len(batch.index)))
-        sums = program.run(self._value, inputs, batch.weight, batches)
+        size = min(program.n_rows, inputs[0].shape[0])
+        sums = program.run(self._value, inputs, batch.weight, Batches.of(size))
         other = program.inputs.other_side(batch, inputs)
         if other is not None:
-            sums += program.run(self._value, other, batch.weight, batches)
+            sums += program.run(self._value, other, batch.weight, Batches.of(size))
             sums *= 0.5
-        return sums
+        return sums.to(self._dtype)
 
     def sums(self, batch):
-        batches = Batches(size=len(batch.index))
-        return self._program.run(self._sums, self._program.inputs(batch), batch.weight, batches)
+        inputs = self._program.inputs(batch)
+        sums = self._program.run(self._sums, inputs, batch.weight, Batches.of(inputs[0].shape[0]))
+        return sums.to(self._dtype)
 
 
 class CompiledSteps:
@@ -223,7 +239,7 @@ class CompiledSteps:
         self._operations = _array([*program.sums, *last])
         self._counter = slots.get("step")
         step = 0 if self._counter is None else int(self._counter)
-        self._batches = Batches(size=objective.batch_size, step=step)
+        self._batches = Batches.of(objective.batch_size, step)
         width = sum(memory.shape[2] for memory in program.inputs.memory)
         size = objective.batch_size
         self._at_once = size * max(1, min(_LOADED // (size * width), _CALL // (size * n)))
@@ -238,11 +254,11 @@ class CompiledSteps:
     def parts(self, epoch: int) -> Iterable[Batch]:
         """See `Steps`."""
         everything, begin = self._objective.shuffled(epoch), 0
-        n = len(everything.index)
+        n = everything.index.shape[0]
         end = self._objective.batch_size if self._begins else self._at_once
         self._begins = False
         while begin < n:
-            yield everything if (begin, end) == (0, n) else everything.rows(begin, end)
+            yield everything if begin == 0 and end >= n else everything.rows(begin, end)
             begin, end = end, end + self._at_once
 
     def take(self, part: Batch, learning_rate: float) -> Tensor:

@@ -75,7 +75,7 @@ class Steps(Protocol):
         """The batches, one or several at a time; of the first epoch the first one alone."""
 
     def take(self, part: Any, learning_rate: float) -> Tensor:
-        """Step after step through the batches of a part; the total of their sums."""
+        """Go through a part; the total of its sums, which the next one may overwrite."""
 
 
 class Reporter(Protocol):
@@ -237,7 +237,6 @@ def train(
     steps = objective.steps(solver, state, max_norm)
     if steps is None:
         steps = StepByStep(objective, solver, state, max_norm)
-    totals = theta.new_zeros(1, 3)
     # The loss of an exact epoch belongs to the parameters it began with.
     looks_back = objective.exact and validation is None
     candidate = torch.empty_like(theta) if looks_back else theta
@@ -250,12 +249,13 @@ def train(
             if reporter is not None:
                 reporter.begin()
             rate = learning_rate(state.epoch)
-            totals.zero_()
+            totals = None
             if looks_back:
                 candidate.copy_(theta)
             for part in steps.parts(state.epoch):
                 check_interrupts()
-                totals += steps.take(part, rate)
+                sums = steps.take(part, rate)
+                totals = sums.clone() if totals is None else totals.add_(sums)
                 if first is None:
                     first = totals.clone()
             if state.step - settled >= _SETTLING:

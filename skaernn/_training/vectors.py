@@ -109,6 +109,7 @@ class ReconstructionObjective(RowsObjective):
         if goal.of_batch:  # never in parts, and no batch much smaller than the others
             self.batch_size = -(-len(rows) // -(-len(rows) // self.batch_size))
             self.most_rows, self.most_evaluated = _EVERYTHING, self.batch_size
+        self._kept_program: Program | None = None  # whose memory evaluations can share
         self._compiled = (
             rows.device.type == "cpu"
             and self.batch_size <= self.most_rows
@@ -205,7 +206,8 @@ class ReconstructionObjective(RowsObjective):
     def _evaluation(self, owner, theta, grad):
         """By compiled kernels, where these are faster."""
         if self._compiled and len(theta) == 1:
-            return CompiledEvaluation(self._program(theta, grad))
+            kept = self._kept_program if grad is None else None
+            return CompiledEvaluation(kept.at(theta) if kept else self._program(theta, grad))
         return super()._evaluation(owner, theta, grad)
 
     def steps(self, solver, state, max_norm):
@@ -213,6 +215,8 @@ class ReconstructionObjective(RowsObjective):
         if not self._compiled or not CompiledSteps.knows(solver):
             return None
         program = self._program(state.theta, state.grad)
+        if not self.network.dropout:  # which evaluations leave out
+            self._kept_program = program
         return CompiledSteps(program, self, solver, state, max_norm)
 
     @property
@@ -233,7 +237,7 @@ class ReconstructionObjective(RowsObjective):
         n_rows = self.batch_size if whole else min(EVALUATED, len(self.rows))
         passes = self._silenced(noisy).compiled_passes(theta, grad, n_rows, **self._how)
         inputs = _Inputs(passes, goal, self.rows, self.seed)
-        return Program(passes, inputs, goal.loss, goal.penalty, goal.strength)
+        return Program(passes, theta, inputs, goal.loss, goal.penalty, goal.strength)
 
 
 class _Inputs:
@@ -251,8 +255,7 @@ class _Inputs:
 
     def __call__(self, batch: Batch) -> list[Tensor]:
         rows, goal, passes, seed = self._rows, self._goal, self._passes, self._seed
-        clean = torch.empty(len(batch.index), rows.n_features, dtype=rows.dtype, device="cpu")
-        rows.take(batch.index, clean)
+        clean = rows.taken(batch.index)
         found = [clean]
         if goal.corrupter is not None:
             found.append(goal.corrupter(clean, batch.keys, seed, batch.epoch).to(rows.dtype))
