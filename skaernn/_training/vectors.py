@@ -115,7 +115,7 @@ class ReconstructionObjective(RowsObjective):
             and self.batch_size <= self.most_rows
             and network.compiles(**self._how)
             and knows(goal.loss, goal.penalty)
-            and pays(self.batch_size, network.layout.size, rows.dtype)
+            and pays(self.batch_size, network.layout.size)
         )
 
     def on(self, rows: Rows) -> ReconstructionObjective:

@@ -276,11 +276,10 @@ def test_who_goes_by_torch(choose):
         return make_objective(**spec)[0]._compiled
 
     assert goes()
-    assert goes(n=256, n_features=40, hidden_layer_sizes=(40,))
-    assert not goes(n=257)
-    assert not goes(n=256, n_features=100, hidden_layer_sizes=(100,))
-    assert goes(n=200, n_features=40, hidden_layer_sizes=(100,), dtype=torch.float32)
-    assert not goes(n=200, n_features=40, hidden_layer_sizes=(100,), dtype=torch.float64)
+    assert goes(n=512)
+    assert not goes(n=513)
+    assert goes(n=200, n_features=100, hidden_layer_sizes=(100,))
+    assert not goes(n=210, n_features=100, hidden_layer_sizes=(100,))
     assert not goes(loss=Own())
     assert not goes(activation="gelu", hidden_layer_sizes=(3,))
     assert not goes(penalty=PENALTIES["contractive"], strength=1.0)
