@@ -5,7 +5,7 @@ A new entry of a registry is tested by the common checks and the contracts witho
 
 import pytest
 from own_networks import small, twice, with_state
-from pairwise import all_pairs
+from pairwise import all_pairs, each_choice
 
 from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
 from skaernn._estimators.fitting import check_solver
@@ -161,6 +161,9 @@ VARIANTS = _params([{}, *_registries(), *_switches()])
 ALL_VARIANTS = _params(
     [{}, *_all_pairs(), {"warm_start": True}, {"batch_size": 7, "shuffle": False}]
 )
+
+# Every setting somewhere, no matter beside which other: for what one setting alone can break.
+EACH_SETTING = each_choice(ALL_VARIANTS, lambda variant: variant.values[0])
 
 # Those that train in a way of their own, for what an activation, a loss or a scaling cannot
 # change: when a callback is called, what is left of a fit that was broken off.
