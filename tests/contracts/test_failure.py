@@ -139,18 +139,18 @@ class TestInterrupt:
     @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
     @params_of
     def test_later_leaves_a_usable_estimator(self, params, late):
-        for at_step in (2, 3):
-            estimator = make(params)
-            with interrupt_solver(at_step, late=late):
-                (warning,) = caught_from(estimator.fit, X)
-            assert warning.category is UserWarning
-            assert str(warning.message) == "Training interrupted by user."
-            assert warning.filename == __file__
-            assert_usable(estimator)
-            if hasattr(estimator, "partial_fit"):
-                assert_usable(estimator.partial_fit(X))
-            else:
-                assert_usable(estimator.fit(X))
+        """Before the second step and after the third: in between are only these two again."""
+        estimator = make(params)
+        with interrupt_solver(3 if late else 2, late=late):
+            (warning,) = caught_from(estimator.fit, X)
+        assert warning.category is UserWarning
+        assert str(warning.message) == "Training interrupted by user."
+        assert warning.filename == __file__
+        assert_usable(estimator)
+        if hasattr(estimator, "partial_fit"):
+            assert_usable(estimator.partial_fit(X))
+        else:
+            assert_usable(estimator.fit(X))
 
     @pytest.mark.parametrize("at_call", [2, 3, 4, 5])
     @course_of
