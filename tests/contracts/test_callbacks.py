@@ -7,10 +7,9 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from variants import ALL_VARIANTS, COURSES, EACH_SETTING, make
+from variants import COURSES, EACH_SETTING, make
 
 X = np.random.default_rng(0).random((40, 5))
-params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
 course_of = pytest.mark.parametrize("params", COURSES)
 
 
@@ -66,7 +65,7 @@ def watched_by(params):
     return _WATCHED[id(params)]
 
 
-@params_of
+@course_of
 def test_the_course_of_a_fit(params):
     recorder, estimator = watched_by(params)
     epochs = ["begin epoch", "end epoch"] * estimator.n_iter_
@@ -82,7 +81,7 @@ def test_the_course_of_a_fit(params):
         np.testing.assert_array_equal(fitted.transform(X), codes)
 
 
-@params_of
+@course_of
 def test_callbacks_change_nothing(params):
     watched, alone = watched_by(params)[1], make(params).fit(X)
     np.testing.assert_array_equal(watched.transform(X), alone.transform(X))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pairwise import all_pairs
+from pairwise import all_pairs, each_choice
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from variants import ALL_VARIANTS, make
@@ -22,6 +22,8 @@ from skaernn._rows.content import content_hash
 
 BOUNDED = {"binary_cross_entropy", "poisson"}
 ONE_BATCH = [variant for variant in ALL_VARIANTS if variant.values[0].get("batch_size") != 7]
+# every setting of these, for single cases of what is tested on arbitrary data with every two
+EACH_SETTING = each_choice(ONE_BATCH, lambda variant: variant.values[0])
 
 
 GRIDS = {
@@ -111,7 +113,7 @@ class TestArbitraryData:
 
         check()
 
-    @pytest.mark.parametrize("params", ONE_BATCH)
+    @pytest.mark.parametrize("params", EACH_SETTING)
     def test_equal_eigenvalues(self, params):
         cube = np.array(list(itertools.product([0.0, 1.0], repeat=4)))
         weight = np.full(len(cube), 2)
@@ -197,7 +199,7 @@ class TestHash:
         hashes = content_hash(rows.astype(dtype))
         assert len(np.unique(hashes)) == len(rows)
 
-    @pytest.mark.parametrize("params", ONE_BATCH)
+    @pytest.mark.parametrize("params", EACH_SETTING)
     def test_equal_hashes_of_different_rows(self, params, monkeypatch):
         coarse = np.uint64(2**62)
         monkeypatch.setattr(
