@@ -28,18 +28,20 @@ def images(shape, n=60):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("shape", "options"),
     [
-        {},
-        {"linear_path": True},
-        {"tied_weights": True},
-        {"corruption": "masking"},
-        {"loss": "binary_cross_entropy"},
-        {"estimator": VariationalAutoencoderTransformer},
+        ((8, 8), {}),
+        ((7, 9), {}),
+        ((5, 4, 3), {}),
+        ((7, 9), {"linear_path": True}),
+        ((5, 4, 3), {"tied_weights": True}),
+        ((8, 8), {"corruption": "masking"}),
+        ((7, 9), {"loss": "binary_cross_entropy"}),
+        ((5, 4, 3), {"estimator": VariationalAutoencoderTransformer}),
     ],
 )
-@pytest.mark.parametrize("shape", [(8, 8), (7, 9), (5, 4, 3)])
 def test_images_come_back_in_their_shape(shape, options):
+    """Each shape and each option: layers know shapes, and options know nothing of them."""
     X = images(shape)
     options = {"estimator": AutoencoderTransformer, **options}
     estimator = options.pop("estimator")(

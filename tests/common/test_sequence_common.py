@@ -46,7 +46,7 @@ CLASSIFYING |= {"schedule": "constant", "tol": 1.0, "n_iter_no_change": 5}
 # numbers needs takes layers, both directions and a pooling that weighs.
 FOR_ITS_GATES = {True: {"hidden_size": 24, "max_iter": 40, "n_iter_no_change": 25}, False: {
     "n_layers": 2, "bidirectional": True, "pooling": "attention", "solver": "lbfgs",
-    "hidden_size": 6, "max_iter": 100}}  # fmt: skip
+    "hidden_size": 6, "max_iter": 60}}  # fmt: skip
 NAMES = {True: "RNNSequenceClassifier", False: "RNNSequenceRegressor"}
 
 

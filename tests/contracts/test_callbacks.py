@@ -7,10 +7,9 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from variants import ALL_VARIANTS, COURSES, make
+from variants import COURSES, EACH_SETTING, make
 
 X = np.random.default_rng(0).random((40, 5))
-params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
 course_of = pytest.mark.parametrize("params", COURSES)
 
 
@@ -55,10 +54,20 @@ def fit_with(params, *callbacks, **fit_params):
     return make(params).set_callbacks(*callbacks).fit(X, **fit_params)
 
 
-@params_of
+_WATCHED = {}
+
+
+def watched_by(params):
+    """A recorder and the fit it has seen, the same for all tests, which only look at them."""
+    if id(params) not in _WATCHED:
+        recorder = Recorder()
+        _WATCHED[id(params)] = recorder, fit_with(params, recorder)
+    return _WATCHED[id(params)]
+
+
+@course_of
 def test_the_course_of_a_fit(params):
-    recorder = Recorder()
-    estimator = fit_with(params, recorder)
+    recorder, estimator = watched_by(params)
     epochs = ["begin epoch", "end epoch"] * estimator.n_iter_
     assert recorder.calls == ["setup", "begin fit", *epochs, "end fit", "teardown"]
     assert len(recorder.fitted) == estimator.n_iter_ + 1
@@ -72,15 +81,15 @@ def test_the_course_of_a_fit(params):
         np.testing.assert_array_equal(fitted.transform(X), codes)
 
 
-@params_of
+@course_of
 def test_callbacks_change_nothing(params):
-    watched, alone = fit_with(params, Recorder()), make(params).fit(X)
+    watched, alone = watched_by(params)[1], make(params).fit(X)
     np.testing.assert_array_equal(watched.transform(X), alone.transform(X))
     assert watched.loss_curve_ == alone.loss_curve_
     assert set(vars(watched)) - set(vars(alone)) == {"_skl_callbacks"}
 
 
-@params_of
+@course_of
 def test_true_stops_training(params):
     for after in (1, 2):
         recorder = Recorder(stop_after=after)
@@ -90,7 +99,7 @@ def test_true_stops_training(params):
         assert recorder.calls[-2:] == ["end fit", "teardown"]
 
 
-@params_of
+@course_of
 def test_scoring_monitor_logs_an_epoch_a_line(params):
     monitor = ScoringMonitor(scoring=explained)
     estimator = fit_with(params, monitor)
@@ -154,7 +163,7 @@ def test_progress_bar(capfd, monkeypatch):
     assert "100%" in said
 
 
-@params_of
+@pytest.mark.parametrize("params", EACH_SETTING)
 def test_clone_keeps_callbacks(params):
     recorder = Recorder()
     estimator = make(params).set_callbacks(recorder)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from pairwise import all_pairs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, mean_absolute_error, mean_poisson_deviance
 from sklearn.metrics import mean_squared_error as squared_error
@@ -77,6 +78,7 @@ CASES = {
         lambda model: -model.score_samples(X).mean(),
     ),
 }
+SOLVERS = ["adam", "sgd"]
 COURSES = {
     "one batch": {"max_iter": 12},
     "batches": {"max_iter": 12, "batch_size": 16, "schedule": "constant"},
@@ -93,10 +95,19 @@ def fitted(model, y, **params):
     return model, [w for w in caught if "Maximum iterations" not in str(w.message)]
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
-@pytest.mark.parametrize("course", COURSES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "course", "solver"),
+    [
+        tuple(row.values())
+        for row in all_pairs({"name": list(CASES), "course": list(COURSES), "solver": SOLVERS})
+    ],
+)
 def test_no_rate_ends_above_the_start(name, course, solver):
+    """Every two of model, course and solver; at every rate.
+
+    What a course does when a step is bad is the same for both solvers, and each of them meets
+    every model and every course.
+    """
     model, y, measure = CASES[name]
     how = {**COURSES[course], "solver": solver}
     start = measure(fitted(model, y, **how, learning_rate=NO_RATE)[0])

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from itertools import cycle
 
 import joblib
 import numpy as np
@@ -16,6 +17,14 @@ CAN_GO_ON = [v for v in ALL_VARIANTS if hasattr(make(*v.values), "partial_fit")]
 params_of = pytest.mark.parametrize("params", ALL_VARIANTS)
 course_of = pytest.mark.parametrize("params", COURSES)
 only_incremental = pytest.mark.parametrize("params", CAN_GO_ON)
+
+
+def by_turns(variants, others):
+    """Variants and something else that is not a matter of any two settings, one after another."""
+    return [
+        pytest.param(*variant.values, other, id=f"{variant.id}-{other}")
+        for variant, other in zip(variants, cycle(others), strict=False)
+    ]
 
 
 def assert_usable(estimator):
@@ -52,8 +61,7 @@ def caught_from(call, *args, **kwargs):
 
 
 class TestDivergence:
-    @pytest.mark.parametrize("batch_size", [7, 200])
-    @params_of
+    @pytest.mark.parametrize(("params", "batch_size"), by_turns(ALL_VARIANTS, [7, 200]))
     def test_one_warning_and_finite_weights(self, params, batch_size):
         """The largest rate there is: only solvers with a rate of their own survive it."""
         worst = {"solver": "sgd", "schedule": "constant", "learning_rate": 1e300}
@@ -79,9 +87,9 @@ class TestDivergence:
         assert issubclass(warning.category, ConvergenceWarning)
         assert "not finite in epoch" in str(warning.message)
 
-    @pytest.mark.parametrize(("batch_size", "solver"), [(7, "adam"), (200, "sgd")])
-    @only_incremental
-    def test_partial_fit_recovers_with_a_smaller_rate(self, params, batch_size, solver):
+    @pytest.mark.parametrize(("params", "how"), by_turns(CAN_GO_ON, [(7, "adam"), (200, "sgd")]))
+    def test_partial_fit_recovers_with_a_smaller_rate(self, params, how):
+        batch_size, solver = how
         wild = {"solver": solver, "learning_rate": 1e300, "batch_size": batch_size}
         estimator = make({**params, **wild})
         caught_from(estimator.partial_fit, X)
@@ -136,21 +144,20 @@ class TestInterrupt:
         estimator.partial_fit(X)
         assert joblib.hash(estimator) == joblib.hash(uninterrupted)
 
-    @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-    @params_of
+    @pytest.mark.parametrize(("params", "late"), by_turns(ALL_VARIANTS, [False, True]))
     def test_later_leaves_a_usable_estimator(self, params, late):
-        for at_step in (2, 3):
-            estimator = make(params)
-            with interrupt_solver(at_step, late=late):
-                (warning,) = caught_from(estimator.fit, X)
-            assert warning.category is UserWarning
-            assert str(warning.message) == "Training interrupted by user."
-            assert warning.filename == __file__
-            assert_usable(estimator)
-            if hasattr(estimator, "partial_fit"):
-                assert_usable(estimator.partial_fit(X))
-            else:
-                assert_usable(estimator.fit(X))
+        """Before the second step and after the third: in between are only these two again."""
+        estimator = make(params)
+        with interrupt_solver(3 if late else 2, late=late):
+            (warning,) = caught_from(estimator.fit, X)
+        assert warning.category is UserWarning
+        assert str(warning.message) == "Training interrupted by user."
+        assert warning.filename == __file__
+        assert_usable(estimator)
+        if hasattr(estimator, "partial_fit"):
+            assert_usable(estimator.partial_fit(X))
+        else:
+            assert_usable(estimator.fit(X))
 
     @pytest.mark.parametrize(("at_part", "late"), [(2, False), (2, True), (3, False)])
     @params_of

@@ -4,7 +4,9 @@ The threads that GNU OpenMP keeps for large products are not forked with a proce
 them waits for ever. So the products here are large enough for two threads.
 """
 
+import functools
 import os
+from textwrap import indent
 
 import pytest
 from processes import output_of
@@ -49,14 +51,8 @@ n_threads, expected = answers()  # from now on there are threads that wait for w
 assert n_threads == 2
 """
 
-
-def run(program):
-    assert output_of(PROGRAM + program) == "done\n"
-
-
-def test_os_fork():
-    run(
-        """
+PROGRAMS = {
+    "os fork": """
 def child():
     n_threads, bits = answers()
     assert n_threads == 1
@@ -74,43 +70,23 @@ model = make().fit(X)
 forked(child)
 assert torch.get_num_threads() == 2
 assert answers() == (2, expected)
-print("done")
-"""
-    )
-
-
-def test_start_method_fork():
-    run(
-        """
+""",
+    "start method fork": """
 import multiprocessing
 with multiprocessing.get_context("fork").Pool(2) as pool:
     found = pool.map(answers, range(3))
 assert found == found[:1] * 3 and found[0][0] == 1, found
 assert answers() == (2, expected)
-print("done")
-"""
-    )
-
-
-def test_multiprocessing_of_joblib():
-    run(
-        """
+""",
+    "multiprocessing of joblib": """
 import joblib
 found = joblib.Parallel(n_jobs=2, backend="multiprocessing")(
     joblib.delayed(answers)() for _ in range(3)
 )
 assert found == found[:1] * 3, found
 assert answers() == (2, expected)
-print("done")
-"""
-    )
-
-
-@pytest.mark.parametrize("batch_size", [200, 10], ids=["large products", "small products"])
-def test_within_a_fit(batch_size):
-    """In a small one there is one thread already, and a limit that is left in the child, too."""
-    run(
-        f"""
+""",
+    "within a fit of large products": """
 from unittest import mock
 from skaernn._training.solvers import Adam
 
@@ -122,7 +98,7 @@ def forking(*arguments):
     return step(*arguments)
 
 with mock.patch.object(Adam, "step", forking):
-    model = make(batch_size={batch_size}).fit(X)
+    model = make(batch_size=200).fit(X)
 if not pids[0]:
     try:
         assert torch.get_num_threads() == 1
@@ -135,15 +111,36 @@ if not pids[0]:
 assert os.waitpid(pids[0], 0)[1] == 0
 assert torch.get_num_threads() == 2
 assert answers() == (2, expected)
-print("done")
-"""
-    )
+""",
+    # where there is one thread already, and a limit that is left in the child, too
+    "within a fit of small products": """
+from unittest import mock
+from skaernn._training.solvers import Adam
 
+step, pids = Adam.step, []
 
-def test_while_another_thread_holds_every_lock():
-    """The thread that would let go of it is not forked."""
-    run(
-        """
+def forking(*arguments):
+    if not pids:
+        pids.append(os.fork())
+    return step(*arguments)
+
+with mock.patch.object(Adam, "step", forking):
+    model = make(batch_size=10).fit(X)
+if not pids[0]:
+    try:
+        assert torch.get_num_threads() == 1
+        answers()
+        make(batch_size=10).fit(X)
+        assert torch.get_num_threads() == 1
+        os._exit(0)
+    finally:
+        os._exit(1)
+assert os.waitpid(pids[0], 0)[1] == 0
+assert torch.get_num_threads() == 2
+assert answers() == (2, expected)
+""",
+    # the thread that would let go of it is not forked
+    "while another thread holds every lock": """
 import threading
 from skaernn._core import device
 from skaernn.networks import _carried
@@ -165,6 +162,24 @@ held.wait()
 forked(lambda: make(architecture=pair, batch_size=10).fit(X))
 let_go.set()
 thread.join()
-print("done")
-"""
-    )
+""",
+}
+
+
+@functools.cache
+def run():
+    """All programs, one after the other in one process: what it prints.
+
+    Importing torch takes longer than all of them; and each ends with the threads it began with.
+    """
+    parts = [
+        f"try:\n{indent(program, '    ')}    print({name!r}, 'passed')\n"
+        f"except BaseException:\n    import traceback; print({name!r}, traceback.format_exc())\n"
+        for name, program in PROGRAMS.items()
+    ]
+    return output_of(PROGRAM + "".join(parts), limit=120).splitlines()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_forked_while(name):
+    assert f"{name} passed" in run(), "\n".join(run())

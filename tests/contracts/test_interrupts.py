@@ -35,7 +35,7 @@ CASES = {
     "classifier": (RNNSequenceClassifier(hidden_size=3, cell="gru", **FEW), "predict_proba"),
     "sequences": (SequenceAutoencoderTransformer(2, 3, **FEW), "transform"),
 }
-EVERY = 97  # line events; prime, so that loops are met at each of their lines
+EVERY = 151  # line events; prime, so that loops are met at each of their lines
 every_case = pytest.mark.parametrize("name", CASES)
 
 

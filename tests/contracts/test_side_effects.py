@@ -8,9 +8,10 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPRegressor
-from variants import ALL_VARIANTS, make
+from variants import ALL_VARIANTS, EACH_SETTING, make
 
-X = np.random.default_rng(0).random((300, 5))
+X = np.random.default_rng(0).random((300, 5))  # three blocks of answers
+FEW = X[:40]  # to fit
 CALLS = {
     "transform": lambda e: e.transform(X),
     "inverse_transform": lambda e: e.inverse_transform(X[:, : e.n_components_]),
@@ -37,13 +38,14 @@ def snapshot(estimator):
     return values, weights, modes, identities, gradients
 
 
-@pytest.fixture(params=ALL_VARIANTS)
-def fitted(request):
+def asked(params):
     # codes of inverse_transform are columns of X, of which there are five
-    return make({**request.param, "n_components": 3}).fit(X)
+    return make({**params, "n_components": 3}).fit(FEW)
 
 
-def test_calls_change_nothing(fitted):
+@pytest.mark.parametrize("params", ALL_VARIANTS)
+def test_calls_change_nothing(params):
+    fitted = asked(params)
     before, rows = snapshot(fitted), X.tobytes()
     for name, call in CALLS.items():
         call(fitted)
@@ -51,7 +53,10 @@ def test_calls_change_nothing(fitted):
         assert X.tobytes() == rows, name
 
 
-def test_calls_from_eight_threads_at_once(fitted):
+@pytest.mark.parametrize("params", EACH_SETTING)
+def test_calls_from_eight_threads_at_once(params):
+    """Each setting once: answers that change nothing share nothing but what one part keeps."""
+    fitted = asked(params)
     expected = {name: call(fitted) for name, call in CALLS.items()}
     wrong, start = [], threading.Barrier(8)
 
@@ -75,10 +80,10 @@ def test_nothing_is_said_or_written(params, capfd, caplog, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.DEBUG):
         warnings.simplefilter("always")
-        estimator = make(params).fit(X)
-        estimator.fit(X, sample_weight=np.arange(len(X)))
+        estimator = make(params).fit(FEW)
+        estimator.fit(FEW, sample_weight=np.arange(len(FEW)))
         if hasattr(estimator, "partial_fit"):
-            estimator.partial_fit(X)
+            estimator.partial_fit(FEW)
         for name in ("transform", "reconstruction_error", "score"):
             getattr(estimator, name)(X)
         estimator.inverse_transform(estimator.transform(X))
@@ -91,10 +96,10 @@ def test_nothing_is_said_or_written(params, capfd, caplog, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("params", ALL_VARIANTS)
 def test_fit_leaves_its_input_alone(params):
-    rows, weight = X.copy(), np.arange(len(X), dtype=float)
+    rows, weight = FEW.copy(), np.arange(len(FEW), dtype=float)
     rows.flags.writeable = weight.flags.writeable = False
     make(params).fit(rows, sample_weight=weight)
-    np.testing.assert_array_equal(rows, X)
+    np.testing.assert_array_equal(rows, FEW)
 
 
 def spoken(estimator, capfd, *data):
@@ -131,7 +136,7 @@ class TestVerbose:
     @pytest.mark.parametrize("params", ALL_VARIANTS)
     def test_every_variant_says_its_loss_curve(self, params, capfd):
         estimator = make(params, verbose=True)
-        lines = spoken(estimator, capfd, X)
+        lines = spoken(estimator, capfd, FEW)
         said = [line for line in lines if line.startswith("Iteration")]
         assert said == [
             f"Iteration {epoch}, loss = {loss:.8f}"

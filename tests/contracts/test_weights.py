@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pairwise import all_pairs, each_choice
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from variants import ALL_VARIANTS, make
@@ -21,6 +22,15 @@ from skaernn._rows.content import content_hash
 
 BOUNDED = {"binary_cross_entropy", "poisson"}
 ONE_BATCH = [variant for variant in ALL_VARIANTS if variant.values[0].get("batch_size") != 7]
+# every setting of these, for single cases of what is tested on arbitrary data with every two
+EACH_SETTING = each_choice(ONE_BATCH, lambda variant: variant.values[0])
+
+
+GRIDS = {
+    "size": [(8, 6), (17, 4), (2, 16)],
+    "step": [1.0, -1.0, 0.1, 1 / 3, 100.0, 1e-30],
+    "dtype": [np.float32, np.float64],
+}
 
 
 def fitted(params, rows, weight=None, method="fit"):
@@ -88,7 +98,7 @@ class TestArbitraryData:
         low = 0.0 if params.get("loss") in BOUNDED else -10.0
         high = 1.0 if params.get("loss") in BOUNDED else 10.0
 
-        @settings(max_examples=5, deadline=None, derandomize=True, database=None)
+        @settings(max_examples=3, deadline=None, derandomize=True, database=None)
         @given(
             data=weighted_rows(low, high),
             alpha=st.sampled_from([0.0, 0.01, 10.0]),
@@ -103,11 +113,11 @@ class TestArbitraryData:
 
         check()
 
-    @pytest.mark.parametrize("params", ONE_BATCH)
+    @pytest.mark.parametrize("params", EACH_SETTING)
     def test_equal_eigenvalues(self, params):
         cube = np.array(list(itertools.product([0.0, 1.0], repeat=4)))
         weight = np.full(len(cube), 2)
-        params = {"learning_rate": 0.1, "alpha": 0.0, "max_iter": 10, **params}
+        params = {"learning_rate": 0.1, "alpha": 0.0, "max_iter": 5, **params}
         assert_weights_are_repetitions(params, cube, weight)
         weight[::3] = 5
         assert_weights_are_repetitions(params, cube, weight)
@@ -179,15 +189,17 @@ class TestIris:
 class TestHash:
     """Rows are sorted and merged by a hash of their content, which may not decide alone."""
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    @pytest.mark.parametrize("step", [1.0, -1.0, 0.1, 1 / 3, 100.0, 1e-30])
-    @pytest.mark.parametrize(("values", "width"), [(8, 6), (17, 4), (2, 16)])
-    def test_no_grid_has_two_rows_of_one_hash(self, values, width, step, dtype):
+    @pytest.mark.parametrize(
+        ("size", "step", "dtype"), [tuple(row.values()) for row in all_pairs(GRIDS)]
+    )
+    def test_no_grid_has_two_rows_of_one_hash(self, size, step, dtype):
+        """Every two of size, step and type."""
+        values, width = size
         rows = np.indices((values,) * width, dtype=np.float64).reshape(width, -1).T * step
         hashes = content_hash(rows.astype(dtype))
         assert len(np.unique(hashes)) == len(rows)
 
-    @pytest.mark.parametrize("params", ONE_BATCH)
+    @pytest.mark.parametrize("params", EACH_SETTING)
     def test_equal_hashes_of_different_rows(self, params, monkeypatch):
         coarse = np.uint64(2**62)
         monkeypatch.setattr(

@@ -4,11 +4,13 @@ All instruction sets that are here are tested, at the widths where vectors end, 
 """
 
 import ctypes
+import functools
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from pairwise import all_pairs
 
 from skaernn._inference import compiled as kept
 from skaernn._inference import parts
@@ -86,17 +88,24 @@ def numbers(dtype):
     return np.concatenate([*spread, *ends[: 1 + (dtype is np.float64)]]).astype(dtype)
 
 
+@functools.cache
+def exactly(name, dtype, wide):
+    """Numbers and what a function is of them; the same for all kinds of kernels."""
+    x = numbers(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        exact = EXACT[name](x.astype(wide))
+        return x, exact, exact.astype(dtype)
+
+
 @every_kind
 @every_type
 @pytest.mark.parametrize("name", EXACT)
 def test_functions_are_within_a_few_units_in_the_last_place(kind, dtype, name):
-    x = numbers(dtype)
     wide = np.float64 if dtype is np.float32 else np.longdouble
     if np.finfo(wide).eps >= np.finfo(dtype).eps:
         pytest.skip("there is no wider type here")
+    x, exact, rounded = exactly(name, dtype, wide)
     with np.errstate(over="ignore", under="ignore"):
-        exact = EXACT[name](x.astype(wide))
-        rounded = exact.astype(dtype)
         found = applied(kind, name, x)
     # what is that small may be a product with a denormal number, which is zero here
     least = 1e3 * np.finfo(dtype).tiny
@@ -275,8 +284,9 @@ def check_network(choose, kind, dtype, users, **how):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pooling", [None, *POOLINGS])
 def test_networks_of_all_kinds_answer_as_torch_does(choose, kind, dtype, cell, pooling):
-    for n_layers, both, skip in itertools.product((1, 2), (False, True), (False, True)):
-        how = {"n_layers": n_layers, "bidirectional": both, "input_skip": skip}
+    """In every two of depth, direction and skip: each is a step of its own in the kernels."""
+    shapes = {"n_layers": [1, 2], "bidirectional": [False, True], "input_skip": [False, True]}
+    for how in all_pairs(shapes):
         check_network(choose, kind, dtype, dtype, cell=cell, pooling=pooling, **how)
 
 

@@ -127,10 +127,9 @@ class TestStepper:
             output, expected = output.transpose(0, 1)[row, t], expected[row, t]
         np.testing.assert_allclose(output[: len(expected)], expected, rtol=1e-12, atol=1e-12)
 
-    @pytest.mark.parametrize("cut", [1, 255, 256, 300])
     @pytest.mark.parametrize("pooling", [None, *POOLINGS])
     @pytest.mark.parametrize("cell", CELLS)
-    def test_cut_anywhere_gives_the_same_bits(self, cell, pooling, cut):
+    def test_cut_anywhere_gives_the_same_bits(self, cell, pooling):
         network, theta = network_with(cell=cell, pooling=pooling, n_layers=2)
         generator = torch.Generator().manual_seed(1)
         steps = torch.randn(301, 2, C, generator=generator, dtype=torch.float64)
@@ -138,13 +137,15 @@ class TestStepper:
         state = steps.new_zeros(2, sum(network.state_widths))
         with torch.inference_mode():
             whole, end = stepper.run(steps, torch.tensor([301, 301]), state)
-            first, middle = stepper.run(steps[:cut], torch.tensor([cut, cut]), state)
-            rest = torch.tensor([301 - cut] * 2)
-            second, parts_end = stepper.run(steps[cut:], rest, middle)
-        if pooling is None:
-            second = torch.cat([first, second])
-        assert torch.equal(second, whole)
-        assert torch.equal(parts_end, end)
+        for cut in (1, 255, 256, 300):
+            with torch.inference_mode():
+                first, middle = stepper.run(steps[:cut], torch.tensor([cut, cut]), state)
+                rest = torch.tensor([301 - cut] * 2)
+                second, parts_end = stepper.run(steps[cut:], rest, middle)
+            if pooling is None:
+                second = torch.cat([first, second])
+            assert torch.equal(second, whole), cut
+            assert torch.equal(parts_end, end), cut
 
 
 @pytest.mark.parametrize("cell", CELLS)

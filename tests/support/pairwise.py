@@ -41,6 +41,20 @@ def all_pairs(factors, together=lambda row: True, most=None):
     return rows
 
 
+def each_choice(rows, settings=lambda row: row):
+    """Few of the rows, in which every setting of all of them is met, no matter beside which.
+
+    For what one setting alone can break; `settings` gives those of a row as a dict.
+    """
+    cells = [{(name, str(value)) for name, value in settings(row).items()} for row in rows]
+    missing, kept = set().union(*cells), set()
+    while missing:
+        best = max(range(len(rows)), key=lambda i: (len(cells[i] & missing), -i))
+        kept.add(best)
+        missing -= cells[best]
+    return [rows[i] for i in sorted(kept)]
+
+
 def _wanted(factors, together, most):
     """Sets of one cell or two, a cell being a factor and the index of a choice of it."""
     cells = {name: [(name, i) for i in range(len(choices))] for name, choices in factors.items()}

@@ -4,11 +4,11 @@ A new entry of a registry is tested by the common checks and the contracts witho
 """
 
 from dataclasses import dataclass, field
-from itertools import product, zip_longest
+from itertools import zip_longest
 
 import numpy as np
 import pytest
-from pairwise import all_pairs
+from pairwise import all_pairs, each_choice
 
 from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
 from skaernn._losses.targets import TARGET_LOSSES
@@ -219,18 +219,22 @@ ALL_VARIANTS = [
     Variant(False, {"batch_size": 7, "shuffle": False}),
 ]
 
+# Every setting somewhere, no matter beside which other: for what one setting alone can break.
+EACH_SETTING = each_choice(ALL_VARIANTS, lambda v: {**v.params, "classifier": v.classifier})
+
 
 def _structures():
-    """Every cell, depth, direction and pooling, of classifiers, which learn in fewer steps.
+    """Every two of cell, depth, direction and pooling, of classifiers, which learn quickest.
 
-    The first of them take one more setting along.
+    The first of them take one more setting along. Pairs suffice: each of the four is a part of
+    its own in the network, and the checks see no more of it than what fit and predict do; that
+    all of them give the right numbers together is tested by the oracles.
     """
-    columns = [NETWORK[name] for name in ("direction", "depth", "output", "cell")]
-    structures = [
-        _merged(parts)
-        for parts in product(*columns)
-        if not any("return_sequences" in part or "activation" in part for part in parts)
-    ]
+    columns = {
+        name: [c for c in NETWORK[name] if not {"return_sequences", "activation"} & c.keys()]
+        for name in ("direction", "depth", "output", "cell")
+    }
+    structures = [_merged(row.values()) for row in all_pairs(columns)]
     settings = [{}, {"class_weight": "balanced"}, *({"solver": "lbfgs", **s} for s in _SCHEDULES)]
     settings += [COURSE[name][1] for name in ("stopping", "dropout", "clipping")]
     settings += [{"input_skip": False}, {"dtype": "float32"}, {"scaling": None}]
@@ -239,19 +243,19 @@ def _structures():
 
 
 def _answers():
-    """Every answer, solver, direction, depth and pooling of regressors, in the quickest cell."""
-    beside = [{}, {"max_grad_norm": None}, {"dtype": "float64"}]
+    """Every answer, solver, direction, depth and pooling of regressors, in the quickest cell.
+
+    Each is there, two to a variant: an answer, and how the network before it is built or trained.
+    """
+    beside = [{**a, **b} for a in _SCHEDULES for b in COURSE["solver"]]
+    beside += [*NETWORK["direction"][1:], *NETWORK["depth"][1:]]
+    # beside outputs that are flat somewhere, what leaves the network as quick a learner as it is
+    beside += [{"alpha": 0.1}, {"max_grad_norm": None}, {"dtype": "float64"}]
+    beside += [output for output in NETWORK["output"][:0:-1] if "pooling" in output]
     # a high quantile is far from the mean, by which one of the checks judges
-    for i, answer in enumerate(a for a in REGRESSIONS if "quantile" not in a):
-        yield Variant(False, {"cell": "rnn", **beside[i % len(beside)], **answer})
-    for schedule, solver in product(_SCHEDULES, COURSE["solver"]):
-        if schedule or solver:
-            yield Variant(False, {"cell": "rnn", **schedule, **solver})
-    yield Variant(False, {"cell": "rnn", "alpha": 0.1})
-    for name in ("direction", "depth", "output"):
-        for structure in NETWORK[name]:
-            if structure and "return_sequences" not in structure:
-                yield Variant(False, {"cell": "rnn", **structure})
+    answers = [a for a in REGRESSIONS if "quantile" not in a]
+    for answer, other in zip_longest(answers, beside, fillvalue={}):
+        yield Variant(False, {"cell": "rnn", **answer, **other})
 
 
 _SCHEDULES = COURSE["schedule"]

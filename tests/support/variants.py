@@ -5,7 +5,7 @@ A new entry of a registry is tested by the common checks and the contracts witho
 
 import pytest
 from own_networks import small, twice, with_state
-from pairwise import all_pairs
+from pairwise import all_pairs, each_choice
 
 from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
 from skaernn._estimators.fitting import check_solver
@@ -158,15 +158,24 @@ VARIANTS = _params([{}, *_registries(), *_switches()])
 # Every two settings that make sense together, for the contracts; and what scikit-learn's checks
 # contradict by nature: they fit twice and expect the same, and they shuffle rows whose order
 # `shuffle=False` with several batches is there to keep.
-ALL_VARIANTS = _params(
-    [{}, *_all_pairs(), {"warm_start": True}, {"batch_size": 7, "shuffle": False}]
-)
+PAIRS = _params([{}, *_all_pairs()])
+ALL_VARIANTS = PAIRS + _params([{"warm_start": True}, {"batch_size": 7, "shuffle": False}])
+
+# Every setting somewhere, no matter beside which other: for what one setting alone can break.
+EACH_SETTING = each_choice(ALL_VARIANTS, lambda variant: variant.values[0])
 
 # Those that train in a way of their own, for what an activation, a loss or a scaling cannot
 # change: when a callback is called, what is left of a fit that was broken off.
 _COURSE = {"solver", "schedule", "early_stopping", "batch_size", "dropout", "dtype"}
 _COURSE |= {"architecture"}
 COURSES = [*(v for v in VARIANTS if v.values[0].keys() & _COURSE), *ALL_VARIANTS[-2:]]
+
+
+# What scikit-learn's checks are run on: all ways of training, each alone, and every other setting
+# in few estimators. The checks see fits and answers; of two settings that disagree the contracts
+# tell more.
+CHECKED = [*(v for v in COURSES if v in VARIANTS), *each_choice(PAIRS, lambda v: v.values[0])]
+CHECKED += _params([{"alpha": 0.0}, {"linear_path": False, "hidden_layer_sizes": ()}])
 
 
 def make(params=None, **more):
