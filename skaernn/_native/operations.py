@@ -5,7 +5,6 @@ from __future__ import annotations
 from ctypes import POINTER, Structure, c_double, c_int64, c_void_p
 from enum import IntEnum
 
-import torch
 from torch import Tensor
 
 OF_BATCH = -1  # as a size: the rows of the batch; -2: twice as many, and so on
@@ -76,7 +75,7 @@ class Operation(Structure):
 
 
 class Batches(Structure):
-    """Rows to go through, and the sums that come back."""
+    """Rows to go through, and where the sums of it are added."""
 
     _fields_ = [
         ("inputs", POINTER(c_void_p)),
@@ -86,18 +85,8 @@ class Batches(Structure):
         ("size", c_int64),
         ("rate", c_double),
         ("step", c_int64),
-        ("loss", c_double),
-        ("count", c_double),
-        ("penalty", c_double),
+        ("sums", c_void_p),
     ]
-
-    @classmethod
-    def of(cls, size: int, step: int = 0) -> Batches:
-        """Batches of a size, after so many steps; `sums` (1, 3) lies where the sums are."""
-        made = cls(size=size, step=step)
-        where = {"count": 3, "offset": cls.loss.offset}
-        made.sums = torch.frombuffer(made, dtype=torch.float64, **where).view(1, 3)
-        return made
 
 
 class Recorder:

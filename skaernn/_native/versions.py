@@ -15,10 +15,10 @@ _OPTIONAL = ("pandas", "polars", "matplotlib", "skorch")
 def show_versions() -> None:
     """Print what a report of a defect should say: system, versions, kernels.
 
-    The last part says what computes the answers of fitted networks: kernels compiled for this
-    kind of processor, or torch. With the environment variable ``SKAERNN_KERNELS`` one can be
-    chosen ("torch", "baseline", "avx2" or "avx512", as far as it is there): their answers are
-    equal to rounding.
+    The last part says what computes small fits and the answers of fitted networks: kernels
+    compiled for this kind of processor, or torch. With the environment variable
+    ``SKAERNN_KERNELS`` one can be chosen ("torch", "baseline", "avx2" or "avx512", as far as it
+    is there): their answers are equal to rounding.
 
     Examples
     --------

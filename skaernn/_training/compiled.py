@@ -181,21 +181,18 @@ class Program(Recorder):
         moved.value = [operation.moved(begin, end, shift) for operation in self.value]
         return moved
 
-    def run(
-        self, operations: Array, inputs: list[Tensor], batch: Batch, batches: Batches
-    ) -> Tensor:
-        """Go through the rows of `batch`, of which `inputs` are, so many at a time.
-
-        The total of the sums (1, 3) lies in `batches`, until the next call.
-        """
+    def run(self, operations: Array, inputs: list[Tensor], batch: Batch, batches: Batches) -> None:
+        """Go through the rows of `batch`, of which `inputs` are, so many at a time."""
         if batches.size > self.n_rows:
             raise ValueError(f"A batch of {batches.size} rows, and memory for {self.n_rows}.")
         batches.inputs = (c_void_p * len(inputs))(*[part.data_ptr() for part in inputs])
         batches.weights = None if batch.weight is None else batch.weight.data_ptr()
         batches.last = batch.index.shape[0]
-        batches.loss = batches.count = batches.penalty = 0.0
         self._run(operations, len(operations), byref(batches))
-        return batches.sums
+
+
+def _new_sums() -> Tensor:
+    return torch.zeros(1, 3, dtype=torch.float64, device="cpu")
 
 
 def _array(operations: list[Operation]) -> Array:
@@ -214,16 +211,19 @@ class CompiledEvaluation(Evaluation):
         program = self._program
         inputs = program.inputs(batch)
         size = min(program.n_rows, batch.index.shape[0])
-        sums = program.run(self._value, inputs, batch, Batches.of(size))
+        sums = _new_sums()
+        batches = Batches(size=size, sums=sums.data_ptr())
+        program.run(self._value, inputs, batch, batches)
         other = program.inputs.other_side(batch, inputs)
         if other is not None:
-            sums += program.run(self._value, other, batch, Batches.of(size))
+            program.run(self._value, other, batch, batches)
             sums *= 0.5
         return sums.to(self._dtype)
 
     def sums(self, batch):
-        inputs = self._program.inputs(batch)
-        sums = self._program.run(self._sums, inputs, batch, Batches.of(batch.index.shape[0]))
+        sums = _new_sums()
+        batches = Batches(size=batch.index.shape[0], sums=sums.data_ptr())
+        self._program.run(self._sums, self._program.inputs(batch), batch, batches)
         return sums.to(self._dtype)
 
 
@@ -268,7 +268,8 @@ class CompiledSteps:
         self._operations = _array([*program.sums, *last])
         self._counter = slots.get("step")
         step = 0 if self._counter is None else int(self._counter)
-        self._batches = Batches.of(objective.batch_size, step)
+        self._sums = _new_sums()
+        self._batches = Batches(size=objective.batch_size, step=step, sums=self._sums.data_ptr())
         numbers = sum(memory.numel() for memory in program.inputs.memory)  # of a batch
         size = objective.batch_size
         n_multiplications = size * n * program.n_steps
@@ -287,6 +288,7 @@ class CompiledSteps:
         n = everything.index.shape[0]
         end = self._objective.batch_size if self._begins else self._at_once
         self._begins = False
+        self._sums.zero_()
         while begin < n:
             yield everything if begin == 0 and end >= n else everything.rows(begin, end)
             begin, end = end, end + self._at_once
@@ -296,10 +298,10 @@ class CompiledSteps:
         batches = self._batches
         if self._loaded[0] is not part:  # the one batch of a fit is gathered once
             self._loaded = part, self._program.inputs(part)
-        batches.rate = min(learning_rate, self._fastest)
+        batches.rate = min(float(learning_rate), self._fastest)
         made = batches.step
-        sums = self._program.run(self._operations, self._loaded[1], part, batches)
+        self._program.run(self._operations, self._loaded[1], part, batches)
         self._state.step += batches.step - made
         if self._counter is not None:
             self._counter.fill_(batches.step)
-        return sums
+        return self._sums

@@ -75,7 +75,7 @@ class Steps(Protocol):
         """The batches, one or several at a time; of the first epoch the first one alone."""
 
     def take(self, part: Any, learning_rate: float) -> Tensor:
-        """Go through a part; the total of its sums, which the next one may overwrite."""
+        """Go through a part; the total (1, 3) of the sums of its epoch so far."""
 
 
 class Reporter(Protocol):
@@ -180,14 +180,19 @@ class StepByStep:
         self._objective, self._solver, self._state = objective, solver, state
         self._max_norm = max_norm
         self._evaluation = objective.bound(state.theta, state.grad)
-        self.parts = objective.batches
+        self._totals = state.theta.new_zeros(len(state.theta), 3)
+
+    def parts(self, epoch: int) -> Iterable[Any]:
+        """See `Steps`."""
+        self._totals.zero_()
+        return self._objective.batches(epoch)
 
     def take(self, part: Any, learning_rate: float) -> Tensor:
         """See `Steps`."""
         self._batch = part
-        sums = self._solver.step(self._state, self._evaluate, learning_rate)
+        self._totals += self._solver.step(self._state, self._evaluate, learning_rate)
         self._state.step += 1
-        return sums
+        return self._totals
 
     def _evaluate(self) -> Tensor:
         theta, grad = self._state.theta, self._state.grad
@@ -249,13 +254,11 @@ def train(
             if reporter is not None:
                 reporter.begin()
             rate = learning_rate(state.epoch)
-            totals = None
             if looks_back:
                 candidate.copy_(theta)
             for part in steps.parts(state.epoch):
                 check_interrupts()
-                sums = steps.take(part, rate)
-                totals = sums.clone() if totals is None else totals.add_(sums)
+                totals = steps.take(part, rate)
                 if first is None:
                     first = totals.clone()
             if state.step - settled >= _SETTLING:

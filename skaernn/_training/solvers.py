@@ -38,6 +38,9 @@ class Solver(ABC):
     def __init__(self, momentum: float = 0.9):
         self.momentum = momentum
 
+    def prepare(self, state: TrainingState) -> None:  # noqa: B027 - L-BFGS needs a gradient first
+        """Give a new state the solver's memory."""
+
     @abstractmethod
     def step(self, state: TrainingState, evaluate: Evaluate, learning_rate: float) -> Tensor:
         """Improve ``state.theta`` in place; return the evaluation it started from."""

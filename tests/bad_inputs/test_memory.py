@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from processes import output_of
+from torch_only import by_torch
 
 from skaernn import (
     AutoencoderTransformer,
@@ -181,7 +182,7 @@ def test_an_allocator_that_gives_up(name, late, monkeypatch):
         r"Training a network with layer sizes \(1000, 20, 3\) and batch_size=50 ran out of "
         "memory. Choose a smaller batch_size, or smaller hidden_layer_sizes or n_components."
     )
-    with pytest.raises(MemoryError, match=words) as caught:
+    with by_torch(), pytest.raises(MemoryError, match=words) as caught:
         model.fit(ROWS[:300])
     assert caught.value.__cause__ is error
     assert vars(model) == before

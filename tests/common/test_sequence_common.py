@@ -36,7 +36,7 @@ TAKEN_IN = [
 
 # Steps enough for the checks that want something learnt, in the cheapest cell if there is a
 # choice.
-LEARNING = {"cell": "rnn", "hidden_size": 24, "batch_size": 40, "max_iter": 25}
+LEARNING = {"cell": "rnn", "hidden_size": 24, "batch_size": 40, "max_iter": 50}
 LEARNING |= {"learning_rate": 0.04, "schedule": "constant"}
 # No loss falls by a whole multiple of itself, so that a plateau ends each fit at the seventh
 # epoch, also in the check that asks for a thousand.

@@ -115,16 +115,22 @@ assert answers() == (2, expected)
     # where there is one thread already, and a limit that is left in the child, too
     "within a fit of small products": """
 from unittest import mock
+from skaernn._training.compiled import CompiledSteps
 from skaernn._training.solvers import Adam
 
-step, pids = Adam.step, []
+pids = []
 
-def forking(*arguments):
-    if not pids:
-        pids.append(os.fork())
-    return step(*arguments)
+def forking(function):
+    def forks(*arguments):
+        if not pids:
+            pids.append(os.fork())
+        return function(*arguments)
+    return forks
 
-with mock.patch.object(Adam, "step", forking):
+with (
+    mock.patch.object(Adam, "step", forking(Adam.step)),
+    mock.patch.object(CompiledSteps, "take", forking(CompiledSteps.take)),  # with kernels
+):
     model = make(batch_size=10).fit(X)
 if not pids[0]:
     try:

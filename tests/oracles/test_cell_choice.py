@@ -1,5 +1,7 @@
 """Which passes a layer gets, and that they leave the processor's mode alone."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -10,6 +12,16 @@ from skaernn.networks._sequences._layers.compiled import CompiledPass
 from skaernn.networks._sequences._layers.kernels import OneDNNPass, TorchPass
 from skaernn.networks._sequences.cells import CELLS
 from skaernn.networks._sequences.packing import Packing
+
+
+@contextmanager
+def threads(n):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -70,8 +82,19 @@ def test_choice_of_the_pass(without_kernels, name, lengths, hidden_size, dtype, 
 def test_kernels_are_chosen_for_small_products(
     name, lengths, hidden_size, n_inputs, dtype, expected
 ):
-    found, _ = chosen(name, lengths, hidden_size, dtype, n_inputs=n_inputs, cache={})
+    with threads(1):
+        found, _ = chosen(name, lengths, hidden_size, dtype, n_inputs=n_inputs, cache={})
     assert (found is CompiledPass) is expected
+
+
+@pytest.mark.skipif(not built(), reason="no kernels are built here")
+@pytest.mark.parametrize("name", CELLS)
+def test_large_batches_use_the_threads_there_are(name):
+    with threads(2):
+        many, _ = chosen(name, [50] * 200, 64, torch.float32, n_inputs=30, cache={})
+        few, _ = chosen(name, [50] * 32, 64, torch.float32, n_inputs=30, cache={})
+    assert (many is CompiledPass) is (name == "mingru")  # the others' products are torch's
+    assert few is CompiledPass
 
 
 @pytest.mark.parametrize(

@@ -153,12 +153,13 @@ def test_steps_are_those_of_torch(changes, solver):
         if not kernels:
             steps = StepByStep(objective, rule, state, 0.5)
             steps._evaluation = Evaluation(objective, state.theta, state.grad)
-        told = torch.zeros(1, 3, dtype=torch.float64)
+        told = []
         for epoch in range(3):
             for part in steps.parts(epoch):
                 with by_torch():
-                    told += steps.take(part, 0.02)
-        found.append((state.theta, told))
+                    total = steps.take(part, 0.02)
+            told.append(total.double())
+        found.append((state.theta, torch.stack(told)))
     assert (found[0][0] - theta).abs().max() > 1e-3
     torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-9, atol=1e-12)

@@ -55,15 +55,19 @@ struct Operation {
     double numbers[3];
 };
 
-// What a call goes through: rows [first, last), `size` a batch, of inputs whose rows are `widths`
-// wide; and what it brings back: sums of losses, of their counts, of penalties.
+// What a call adds to: losses, their counts, penalties.
+struct Totals {
+    double loss, count, penalty;
+};
+
+// What a call goes through: rows [first, last), `size` a batch.
 struct Batches {
     const void* const* inputs;
     const void* weights;  // of the rows; null: all 1
     int64_t first, last, size;
     double rate;
     int64_t step;  // that have been made
-    double loss, count, penalty;
+    Totals* sums;
 };
 
 template <class T>
@@ -73,7 +77,7 @@ struct Step {
     const T* weights;  // of these rows
     double counted;    // before this step
 
-    double count() const { return all.count - counted; }
+    double count() const { return all.sums->count - counted; }
     Size size(int64_t n) const { return n < 0 ? -n * rows : n; }
     // Of a row, or of a row of many steps.
     T weight(Size i) const { return weights ? weights[i % rows] : T(1); }
@@ -154,7 +158,7 @@ void run_gaussian(const Operation& o, const Step<T>& step) {
             Vec<T> relative = difference / deviation, squares = relative * relative;
             T values[kLanes<T>];
             store(values, weight * fma(splat(T(0.5)), squares, logarithm<T>(deviation)));
-            for (Size l = 0; l < left; l++) step.all.loss += double(values[l]);
+            for (Size l = 0; l < left; l++) step.all.sums->loss += double(values[l]);
             if (!delta.at) continue;
             store_some(delta(i) + j, weight * relative / deviation, left);
             store_some(delta(i) + o.n + j,
@@ -184,7 +188,7 @@ void run_classes(const Operation& o, const Step<T>& step) {
                 if (delta.at) delta(i)[j + l] = powers[l];
             }
         }
-        step.all.loss += double(weight) * (logarithm(total) + double(most - z[found]));
+        step.all.sums->loss += double(weight) * (logarithm(total) + double(most - z[found]));
         if (!delta.at) continue;
         for (Size j = 0; j < o.n; j++)
             delta(i)[j] = weight * (T(double(delta(i)[j]) / total) - T(j == found));
@@ -196,7 +200,7 @@ void run_loss(const Operation& o, const Step<T>& step) {
     Matrix<const T> output = o.a.as<const T>(), target = o.b.as<const T>();
     Matrix<T> delta = o.c.as<T>();
     double total = 0;
-    step.all.count += double(step.size(o.m));
+    step.all.sums->count += double(step.size(o.m));
     if (o.option == kGaussian) return run_gaussian<T>(o, step);
     if (o.option == kClasses) return run_classes<T>(o, step);
     for (Size i = 0; i < step.size(o.m); i++) {
@@ -215,7 +219,7 @@ void run_loss(const Operation& o, const Step<T>& step) {
         }
     }
     if (o.option == kNormal) as_normal<T>(o, step, total);
-    step.all.loss += total;
+    step.all.sums->loss += total;
 }
 
 template <class T>
@@ -224,7 +228,7 @@ void run_sparsity(const Operation& o, const Step<T>& step) {
     Matrix<T> delta = o.c.as<T>();
     for (Size i = 0; i < step.rows; i++) {
         T strength = T(o.numbers[0]) * step.weight(i);
-        step.all.loss += sum(o.n, [&](Size j) {
+        step.all.sums->loss += sum(o.n, [&](Size j) {
             T h = code(i)[j], sign = h > 0 ? T(1) : h < 0 ? T(-1) : h;
             if (delta.at) delta(i)[j] = strength * sign;
             return double(strength * sign * h);
@@ -254,7 +258,7 @@ void run_divergence(const Operation& o, const Step<T>& step) {
             Vec<T> v = between<T>(load_some(raw(i) + j, left), o, slope);
             Vec<T> q = reduced<T>(v, power), less_one = fma(power, q, power - T(1));  // e^v - 1
             store(values, (T(0.5) * strength) * (fma(m, m, less_one) - v));
-            for (Size l = 0; l < left; l++) step.all.loss += double(values[l]);
+            for (Size l = 0; l < left; l++) step.all.sums->loss += double(values[l]);
             if (!d_mean.at) continue;
             store_some(d_mean(i) + j, strength * m, left);
             store_some(d_raw(i) + j, (T(0.5) * strength) * less_one * slope, left);
@@ -266,7 +270,7 @@ template <class T>
 void run_decay(const Operation& o, const Step<T>& step) {
     const T *theta = o.a.as<const T>().at, *decay = o.b.as<const T>().at;
     T* grad = o.c.as<T>().at;
-    step.all.penalty += sum(o.n, [&](Size i) {
+    step.all.sums->penalty += sum(o.n, [&](Size i) {
         T pull = theta[i] * decay[i];
         grad[i] += pull;
         return 0.5 * double(theta[i]) * double(pull);
@@ -403,7 +407,7 @@ void run_steps(const Operation* operations, Size n, Batches& all) {
     for (Size first = all.first; first < all.last; first += all.size) {
         all.step++;
         Step<T> step{all, first, smaller(all.size, all.last - first),
-                     weights ? weights + first : nullptr, all.count};
+                     weights ? weights + first : nullptr, all.sums->count};
         for (Size i = 0; i < n; i++) run<T>(operations[i], step);
     }
 }

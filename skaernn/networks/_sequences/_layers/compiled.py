@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctypes import byref, c_int64
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from ...._native.library import compiled_kernels
@@ -45,14 +46,17 @@ class CompiledPass(LayerPass):
         and 32 rows, nearly all of a step of one row. Passes of up to 64 units are 1.1 to 80 times
         as fast as what comes next, those of 128 units and 40 rows 1.1 to 1.6 times. With 256 units
         or 300 inputs BLAS is as fast, which arranges large weights anew; no step of a MinGRU
-        reads large ones.
+        reads large ones. The kernels have one thread; large batches that have more go by torch.
         """
         if compiled_kernels() is None or x.device.type != "cpu":
             return False
         n_hidden, n_inputs = cell.hidden_size, cell.n_inputs
+        few = packing.n_rows * (n_hidden + n_inputs) <= _FEW
+        if not few and not isinstance(cell, MinGRU) and torch.get_num_threads() > 1:
+            return False
         if n_inputs <= _NARROW and (n_hidden <= _NARROW or isinstance(cell, MinGRU)):
             return True
-        return n_hidden <= 2 * _NARROW and packing.n_rows * (n_hidden + n_inputs) <= _FEW
+        return n_hidden <= 2 * _NARROW and few
 
     def __init__(
         self,
