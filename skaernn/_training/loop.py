@@ -352,7 +352,8 @@ def finish(
         if overflown:
             _explain(state, "diverged")
     candidates = {} if overflown else {"last": state.theta}
-    candidates["best"] = state.best_theta
+    if overflown or objective.exact or not torch.equal(state.best_theta, state.theta):
+        candidates["best"] = state.best_theta
     known = {}
     if objective.exact and math.isfinite(state.best_loss):
         known["best"] = state.best_loss  # the start is among those it is the best of

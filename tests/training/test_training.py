@@ -320,3 +320,19 @@ def test_an_interrupted_partial_fit_keeps_no_poisoned_memory(monkeypatch):
         estimator.partial_fit(IRIS)
     assert np.isfinite(estimator.transform(IRIS)).all()
     assert np.isfinite(estimator.loss_)
+
+
+def test_parameters_are_judged_once(monkeypatch):
+    """The best are the last ones, where every epoch was better than the one before."""
+    from skaernn._training.vectors import ReconstructionObjective
+
+    original, judged = ReconstructionObjective.evaluate, []
+
+    def evaluate(self, theta, n_rows=None):
+        judged.append(theta)
+        return original(self, theta, n_rows)
+
+    monkeypatch.setattr(ReconstructionObjective, "evaluate", evaluate)
+    model = AutoencoderTransformer(2, batch_size=50, max_iter=15, random_state=0).fit(IRIS)
+    assert np.argmin(model.loss_curve_) == 14
+    assert len(judged) == 1  # and the start's loss is known
