@@ -29,8 +29,7 @@ from .._native.library import compiled_kernels
 from .._native.operations import OF_BATCH, Batches, Code, Operation, Recorder
 from .._rows.batch import Batch
 from ..networks import L1, LOG_VARIANCES, CompiledPasses, Penalty, StandardNormal
-from .loop import Evaluation, TrainingState
-from .objective import RowsObjective
+from .loop import Evaluation, Objective, TrainingState
 from .solvers import SGD, Adam, Solver
 
 # In the order that `src` has them in. A subclass is another loss.
@@ -227,6 +226,23 @@ class CompiledEvaluation(Evaluation):
         return sums.to(self._dtype)
 
 
+class OnRows(Objective, Protocol):
+    """What steps ask of an objective on rows.
+
+    Attributes
+    ----------
+    batch_size : int
+    decay : Tensor of shape (P,) or None
+        What the L2 penalty pulls each parameter by.
+    """
+
+    batch_size: int
+    decay: Tensor | None
+
+    def shuffled(self, epoch: int) -> Batch:
+        """All rows in the order that they have in the batches of an epoch."""
+
+
 class CompiledSteps:
     """Steps of Adam or SGD through many batches in one call; see `Steps`.
 
@@ -234,7 +250,7 @@ class CompiledSteps:
     ----------
     program : Program
         At the memory of the state.
-    objective : RowsObjective
+    objective : OnRows
     solver : Solver
     state : TrainingState
     max_norm : float or None
@@ -243,7 +259,7 @@ class CompiledSteps:
     def __init__(
         self,
         program: Program,
-        objective: RowsObjective,
+        objective: OnRows,
         solver: Solver,
         state: TrainingState,
         max_norm: float | None,

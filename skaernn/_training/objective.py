@@ -13,6 +13,8 @@ from torch import Tensor
 from .._core.device import precise
 from .._rows.batch import Batch, Source
 from ..networks import mix
+from . import loop
+from .compiled import CompiledEvaluation, CompiledSteps, Program
 from .loop import Steps, TrainingState
 from .solvers import Solver
 
@@ -105,7 +107,7 @@ class RowsObjective(ABC):
         self._generator = torch.Generator(device="cpu")
         everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._everything = rows.sorted(everything) if self._one_batch else everything
-        self._judge: tuple[Tensor, Evaluation] | None = None  # at a copy of its own
+        self._judge: tuple[Tensor, loop.Evaluation] | None = None  # at a copy of its own
         self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
 
     @abstractmethod
@@ -134,13 +136,22 @@ class RowsObjective(ABC):
         """What all workspaces at `theta` and `grad` (K, P) have in common."""
         return theta, grad
 
-    def bound(self, theta: Tensor, grad: Tensor | None = None) -> Evaluation:
+    def bound(self, theta: Tensor, grad: Tensor | None = None) -> loop.Evaluation:
         """Evaluations at whatever `theta` (K, P) holds; without `grad` of the value alone."""
         return self._evaluation(self, theta, grad)
 
-    def _evaluation(self, owner: RowsObjective, theta: Tensor, grad: Tensor | None) -> Evaluation:
+    def _evaluation(
+        self, owner: RowsObjective, theta: Tensor, grad: Tensor | None
+    ) -> loop.Evaluation:
         """What `bound` gives; `owner` is the objective, or a weak reference to it."""
-        return Evaluation(owner, theta, grad)
+        program = self._program(theta, grad) if len(theta) == 1 else None
+        if program is None:
+            return Evaluation(owner, theta, grad)
+        return CompiledEvaluation(program)
+
+    def _program(self, theta: Tensor, grad: Tensor | None) -> Program | None:
+        """The same for one model by compiled kernels, where they can do it and are faster."""
+        return None
 
     def zeros(self) -> Tensor:
         """Parameters (1, P), all zero."""
@@ -165,8 +176,11 @@ class RowsObjective(ABC):
         return everything
 
     def steps(self, solver: Solver, state: TrainingState, max_norm: float | None) -> Steps | None:
-        """See `Objective`."""
-        return None
+        """See `Objective`: by compiled kernels, where there is a program of them."""
+        if not CompiledSteps.knows(solver):
+            return None
+        program = self._program(state.theta, state.grad)
+        return None if program is None else CompiledSteps(program, self, solver, state, max_norm)
 
     def penalty(self, theta: Tensor, grad: Tensor, sums: Tensor) -> None:
         """L2 penalty on the weights of the network."""

@@ -20,7 +20,7 @@ from ..networks import (
     SequenceAutoencoder,
     SequenceAutoencoderModule,
 )
-from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, knows
+from .compiled import EVALUATED, Program, knows
 from .objective import RowsObjective, Workspace
 
 _MOST_TRAINED = 1 << 24  # numbers in the states of all steps that go through the network at once
@@ -132,18 +132,6 @@ class RecurrentObjective(RowsObjective):
     def _linear_output(self) -> bool:
         return self.network.output_activation == self.loss.output_activation
 
-    def _evaluation(self, owner, theta, grad):
-        """By compiled kernels, where these are faster."""
-        if self._compiled and len(theta) == 1:
-            return CompiledEvaluation(self._program(theta, grad))
-        return super()._evaluation(owner, theta, grad)
-
-    def steps(self, solver, state, max_norm):
-        """By compiled kernels, where these are faster."""
-        if not self._compiled or not CompiledSteps.knows(solver):
-            return None
-        return CompiledSteps(self._program(state.theta, state.grad), self, solver, state, max_norm)
-
     def _compiles(self) -> bool:
         """Whether compiled kernels do all that is wanted, and are faster."""
         network, rows = self.network, self.rows
@@ -157,8 +145,10 @@ class RecurrentObjective(RowsObjective):
             and network.recorded_pays(rows.n_steps, self.batch_size, rows.dtype, rows.device)
         )
 
-    def _program(self, theta: Tensor, grad: Tensor | None) -> Program:
-        """Passes over batches, and the loss, by compiled kernels."""
+    def _program(self, theta, grad):
+        """Passes over batches, and the loss."""
+        if not self._compiled:
+            return None
         network, rows = self.network, self._loaded
         n_rows = self.batch_size if grad is not None else min(EVALUATED, len(rows))
         bound = network.bound(theta, grad)

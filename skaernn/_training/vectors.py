@@ -26,7 +26,7 @@ from ..networks import (
     normal,
     uniform,
 )
-from .compiled import EVALUATED, CompiledEvaluation, CompiledSteps, Program, knows, pays
+from .compiled import EVALUATED, Program, knows, pays
 from .objective import EVALUATION, RowsObjective, Workspace
 
 _CODE = 0x636F6465  # the noise of codes, apart from all other
@@ -204,22 +204,6 @@ class ReconstructionObjective(RowsObjective):
         passes = self._silenced(noisy).passes(*memory, shape, **self._how)
         return _ReconstructionWorkspace(passes, self.goal, self.rows, self.seed)
 
-    def _evaluation(self, owner, theta, grad):
-        """By compiled kernels, where these are faster."""
-        if self._compiled and len(theta) == 1:
-            kept = self._kept_program if grad is None else None
-            return CompiledEvaluation(kept.at(theta) if kept else self._program(theta, grad))
-        return super()._evaluation(owner, theta, grad)
-
-    def steps(self, solver, state, max_norm):
-        """By compiled kernels, where these are faster."""
-        if not self._compiled or not CompiledSteps.knows(solver):
-            return None
-        program = self._program(state.theta, state.grad)
-        if not self.network.dropout:  # which evaluations leave out
-            self._kept_program = program
-        return CompiledSteps(program, self, solver, state, max_norm)
-
     @property
     def _how(self) -> dict[str, Any]:
         """How the network's passes are made."""
@@ -231,14 +215,21 @@ class ReconstructionObjective(RowsObjective):
         network = self.network
         return network.with_dropout(0.0) if network.dropout and not noisy else network
 
-    def _program(self, theta: Tensor, grad: Tensor | None) -> Program:
-        """Passes over batches, and the goal, by compiled kernels."""
+    def _program(self, theta, grad):
+        """Passes over batches, and the goal."""
         goal, noisy = self.goal, grad is not None
+        if not self._compiled:
+            return None
+        if not noisy and self._kept_program is not None:
+            return self._kept_program.at(theta)
         whole = noisy or goal.of_batch
         n_rows = self.batch_size if whole else min(EVALUATED, len(self.rows))
         passes = self._silenced(noisy).compiled_passes(theta, grad, n_rows, **self._how)
         inputs = _Inputs(passes, goal, self.rows, self.seed)
-        return Program(passes, theta, inputs, goal.loss, goal.penalty, goal.strength)
+        program = Program(passes, theta, inputs, goal.loss, goal.penalty, goal.strength)
+        if noisy and not self.network.dropout:  # which evaluations leave out
+            self._kept_program = program
+        return program
 
 
 class _Inputs:
