@@ -50,7 +50,7 @@ def breast_cancer():
 
 SEARCHES = (
     Search(
-        Problem("10-5-10", uniform_noise, 5, (), "relu", "relu", "logistic", 32, 50, **SHARED),
+        Problem("10-5-10", uniform_noise, 5, (), "relu", "relu", "logistic", 32, 100, **SHARED),
         (3, 5, 7),
         30.0,
     ),
