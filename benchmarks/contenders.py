@@ -67,6 +67,18 @@ def plain_loop(problem, X, seed):
     return Result(predict, problem.epochs)
 
 
+# Of skorch's nets: the loop's training, without printing, scoring or validation.
+QUIET = {
+    "criterion": nn.MSELoss,
+    "optimizer": torch.optim.Adam,
+    "iterator_train__shuffle": True,
+    "train_split": None,
+    "callbacks__print_log": None,
+    "callbacks__valid_loss": None,
+    "verbose": 0,
+}
+
+
 def skorch_net(problem, X, seed):
     """Skorch's `NeuralNet` on the same network, without printing, scoring or validation."""
     from skorch import NeuralNet
@@ -76,16 +88,10 @@ def skorch_net(problem, X, seed):
         build_network,
         module__problem=problem,
         module__n_features=X.shape[1],
-        criterion=nn.MSELoss,
-        optimizer=torch.optim.Adam,
         lr=problem.learning_rate,
         batch_size=problem.batch_size,
         max_epochs=problem.epochs,
-        iterator_train__shuffle=True,
-        train_split=None,
-        callbacks__print_log=None,
-        callbacks__valid_loss=None,
-        verbose=0,
+        **QUIET,
     )
     net.fit(X, X)
     return Result(net.predict, len(net.history))
@@ -126,11 +132,11 @@ def mlp_differences(problem):
     return "; ".join(differences)
 
 
-def autoencoder(problem, X, seed, **network):
+def transformer(problem, seed, **network):
     """`AutoencoderTransformer` with every reason to stop early, or to slow down, removed."""
     from skaernn import AutoencoderTransformer
 
-    model = AutoencoderTransformer(
+    return AutoencoderTransformer(
         problem.n_components,
         hidden_layer_sizes=problem.hidden_layer_sizes,
         activation=problem.activation,
@@ -146,6 +152,11 @@ def autoencoder(problem, X, seed, **network):
         random_state=seed,
         **network,
     )
+
+
+def autoencoder(problem, X, seed, **network):
+    """`transformer`, fitted."""
+    model = transformer(problem, seed, **network)
     model.fit(X)
     return Result(lambda X: model.inverse_transform(model.transform(X)), model.n_iter_)
 

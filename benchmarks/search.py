@@ -16,12 +16,11 @@ import platform
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from contenders import build_network
+from contenders import QUIET, build_network, transformer
 from joblib import parallel_backend
 from problems import Problem, scaled_digits, uniform_noise
 from sklearn.datasets import load_breast_cancer
@@ -73,35 +72,17 @@ SEARCHES = (
 
 def ours(search):
     """The transformer with the grid of its parameters."""
-    from skaernn import AutoencoderTransformer
-
-    problem = search.problem
-    model = AutoencoderTransformer(
-        hidden_layer_sizes=problem.hidden_layer_sizes,
-        activation=problem.activation,
-        code_activation=problem.code_activation,
-        output_activation=problem.output_activation,
-        max_iter=problem.epochs,
-        linear_path=False,
-        scaling=None,
-        schedule="constant",
-        alpha=0,
-        tol=0,
-        n_iter_no_change=10**6,
-        random_state=0,
-    )
+    model = transformer(search.problem, 0, linear_path=False, scaling=None)
     return model, {"n_components": list(search.codes), **GRID}
 
 
 def network_of(problem, n_features, n_components):
     """The problem's network with another code."""
-    from dataclasses import replace
-
     return build_network(replace(problem, n_components=n_components), n_features)
 
 
 def skorchs(search, n_features):
-    """The same as a net of skorch's, which says nothing and validates nothing."""
+    """The same as a net of skorch's."""
     from skorch import NeuralNetRegressor
 
     problem = search.problem
@@ -110,14 +91,8 @@ def skorchs(search, n_features):
         module__problem=problem,
         module__n_features=n_features,
         module__n_components=problem.n_components,
-        criterion=torch.nn.MSELoss,
-        optimizer=torch.optim.Adam,
         max_epochs=problem.epochs,
-        iterator_train__shuffle=True,
-        train_split=None,
-        callbacks__print_log=None,
-        callbacks__valid_loss=None,
-        verbose=0,
+        **QUIET,
     )
     grid = {"lr": GRID["learning_rate"], "batch_size": GRID["batch_size"]}
     return net, {"module__n_components": list(search.codes), **grid}

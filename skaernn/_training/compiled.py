@@ -32,19 +32,24 @@ from ..networks import L1, LOG_VARIANCES, CompiledPasses, Penalty, StandardNorma
 from .loop import Evaluation, Objective, TrainingState
 from .solvers import SGD, Adam, Solver
 
-# In the order that `src` has them in. A subclass is another loss.
-_LOSSES = (
-    SquaredError,
-    AbsoluteError,
-    Huber,
-    BinaryCrossEntropy,
-    Poisson,
-    Normal,
-    Quantile,
-    Gaussian,
-    CrossEntropy,
-)
-_PENALTIES = (L1, StandardNormal)
+# What kernels know, with the names of the numbers that they read of it; losses in the order that
+# `src` has them in. A subclass is something else.
+_LOSSES: dict[type[Loss], tuple[str, ...]] = {
+    SquaredError: (),
+    AbsoluteError: (),
+    Huber: (),
+    BinaryCrossEntropy: (),
+    Poisson: (),
+    Normal: ("floor",),
+    Quantile: ("q",),
+    Gaussian: (),
+    CrossEntropy: (),
+}
+_PENALTIES = {L1: Code.SPARSITY, StandardNormal: Code.DIVERGENCE}
+_SOLVERS = {  # and of their memory
+    Adam: (Code.ADAM, ("mean", "square"), ("beta_1", "beta_2", "epsilon")),
+    SGD: (Code.SGD, ("velocity",), ("momentum",)),
+}
 
 EVALUATED = 64  # rows of a batch where a loss is a sum over rows
 _MOST = 1 << 22  # multiplications of a batch forward
@@ -149,31 +154,29 @@ class Program(Recorder):
         places = {"a": self._passes.output[0], "b": target[0]}
         if self._trains:
             places["c"] = self._passes.delta[0]
-        numbers: tuple[float, ...] = ()
-        if isinstance(loss, Normal):
-            numbers = (loss.floor,)
-        elif isinstance(loss, Quantile):
-            numbers = (loss.q,)
-        n = target.shape[2]
-        if isinstance(loss, CrossEntropy):
-            n = places["a"].shape[1]
-            if loss.class_weight is not None:
-                places["d"] = target.new_tensor(loss.class_weight)
-        kind, m = _LOSSES.index(type(loss)), OF_BATCH * (target.shape[1] // self.n_rows)
+        if isinstance(loss, CrossEntropy) and loss.class_weight is not None:
+            places["d"] = target.new_tensor(loss.class_weight)
+        m = OF_BATCH * (target.shape[1] // self.n_rows)
+        n = places["a"].shape[1] // loss.outputs_per_target
+        numbers = tuple(getattr(loss, name) for name in _LOSSES[type(loss)])
+        kind = [*_LOSSES].index(type(loss))
         return self.make(Code.LOSS, m, n, option=kind, numbers=numbers, **places)
 
     def _penalty(self, penalty: Penalty, strength: float) -> Operation:
-        parts = 1 if isinstance(penalty, L1) else 2  # codes, or means and log-variances
+        code = _PENALTIES[type(penalty)]
+        parts = 2 if code == Code.DIVERGENCE else 1  # means and log-variances, or codes
         places = dict(zip("ab", self._passes.encoded[0].chunk(parts, dim=-1), strict=False))
         if self._trains:
             gradients = self._passes.d_encoded[0].chunk(parts, dim=-1)
             places |= dict(zip("cd", gradients, strict=False))
-        code = Code.SPARSITY if isinstance(penalty, L1) else Code.DIVERGENCE
         numbers = strength, *LOG_VARIANCES
         return self.make(code, OF_BATCH, places["a"].shape[1], numbers=numbers, **places)
 
     def at(self, theta: Tensor) -> Program:
-        """The same with parameters elsewhere, in the same memory else; without gradients."""
+        """The same with parameters elsewhere, in the same memory else; without gradients.
+
+        Of operations that say themselves where they read: not of recurrent layers.
+        """
         begin, moved = self._theta.data_ptr(), copy(self)
         end, shift = begin + self._theta.nbytes, theta.data_ptr() - begin
         moved._theta, moved.sums = theta, []
@@ -273,30 +276,27 @@ class CompiledSteps:
             last.append(program.make(Code.DECAY, 1, n, a=theta, b=objective.decay, c=grad))
         if max_norm is not None:
             last.append(program.make(Code.CLIP, 1, n, numbers=(max_norm,), c=grad))
-        slots = state.slots
-        if isinstance(solver, Adam):
-            numbers = solver.beta_1, solver.beta_2, solver.epsilon
-            places = {"a": theta, "b": grad, "c": slots["mean"][0], "d": slots["square"][0]}
-            last.append(program.make(Code.ADAM, 1, n, numbers=numbers, **places))
-        else:
-            places = {"a": theta, "b": grad, "c": slots["velocity"][0]}
-            last.append(program.make(Code.SGD, 1, n, numbers=(solver.momentum,), **places))
+        code, memory, names = _SOLVERS[type(solver)]
+        places = {"a": theta, "b": grad}
+        places |= {place: state.slots[slot][0] for place, slot in zip("cd", memory, strict=False)}
+        numbers = tuple(getattr(solver, name) for name in names)
+        last.append(program.make(code, 1, n, numbers=numbers, **places))
         self._operations = _array([*program.sums, *last])
-        self._counter = slots.get("step")
+        self._counter = state.slots.get("step")
         step = 0 if self._counter is None else int(self._counter)
         self._sums = _new_sums()
         self._batches = Batches(size=objective.batch_size, step=step, sums=self._sums.data_ptr())
-        numbers = sum(memory.numel() for memory in program.inputs.memory)  # of a batch
+        n_numbers = sum(part.numel() for part in program.inputs.memory)  # of a batch
         size = objective.batch_size
         n_multiplications = size * n * program.n_steps
-        self._at_once = size * max(1, min(_LOADED // numbers, _CALL // n_multiplications))
+        self._at_once = size * max(1, min(_LOADED // n_numbers, _CALL // n_multiplications))
         self._fastest = torch.finfo(theta.dtype).max
         self._loaded: tuple[Batch | None, list[Tensor]] = None, []
 
     @staticmethod
     def knows(solver: Solver) -> bool:
         """Whether kernels have a solver."""
-        return isinstance(solver, (Adam, SGD))
+        return type(solver) in _SOLVERS
 
     def parts(self, epoch: int) -> Iterable[Batch]:
         """See `Steps`."""

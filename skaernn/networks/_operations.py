@@ -29,8 +29,8 @@ class Operations(Protocol):
     def sum(self, rows: Tensor, out: Tensor) -> list:
         """Sum over the batch of rows (K, B, n): (K, 1, n)."""
 
-    def copy(self, row: Tensor, out: Tensor) -> list:
-        """The same row (K, 1, n) for all of the batch."""
+    def copy(self, rows: Tensor, out: Tensor) -> list:
+        """Rows (K, B, n) as they are, or the same row (K, 1, n) for all of the batch."""
 
     def add(self, rows: Tensor, out: Tensor) -> list:
         """Add rows to others."""
@@ -82,8 +82,8 @@ class TorchOperations:
     def sum(self, rows, out):
         return [partial(torch.sum, rows, 1, keepdim=True, out=out)]
 
-    def copy(self, row, out):
-        return [partial(out.copy_, row)]
+    def copy(self, rows, out):
+        return [partial(out.copy_, rows)]
 
     def add(self, rows, out):
         return [partial(out.add_, rows)]
@@ -161,12 +161,8 @@ class CompiledOperations(Recorder):
             b = turned
         return [*before, self.make(Code.PRODUCT, m, n, k, int(adds), a=a, b=b, c=c)]
 
-    def copy(self, row, out):
-        return self._over(Code.ACTIVATE, out, a=row[0].expand(out.shape[1:]))
-
-    def copy_rows(self, rows: Tensor, out: Tensor) -> list:
-        """Rows as they are."""
-        return self._over(Code.ACTIVATE, out, a=rows[0])
+    def copy(self, rows, out):
+        return self._over(Code.ACTIVATE, out, a=rows[0].expand(out.shape[1:]))
 
     def add(self, rows, out):
         return self._over(Code.ADD, out, a=rows[0])
@@ -194,7 +190,7 @@ class CompiledOperations(Recorder):
         numbers = 0.0, *limits
         forward = self._over(Code.DRAW, code, a=mean, b=raw, d=noise[0], numbers=numbers)
         backward = [
-            *self._over(Code.ACTIVATE, d_mean, a=d_code[0]),
+            *self.copy(d_code, d_mean),
             *self._over(Code.DRAW_BACK, d_raw, a=d_code[0], b=raw, d=noise[0], numbers=numbers),
         ]
         return forward, backward

@@ -51,6 +51,39 @@ n_threads, expected = answers()  # from now on there are threads that wait for w
 assert n_threads == 2
 """
 
+WITHIN_A_FIT = """
+from unittest import mock
+from skaernn._training.compiled import CompiledSteps
+from skaernn._training.solvers import Adam
+
+pids = []
+
+def forking(function):
+    def forks(*arguments):
+        if not pids:
+            pids.append(os.fork())
+        return function(*arguments)
+    return forks
+
+with (
+    mock.patch.object(Adam, "step", forking(Adam.step)),
+    mock.patch.object(CompiledSteps, "take", forking(CompiledSteps.take)),  # with kernels
+):
+    model = make(batch_size=BATCH_SIZE).fit(X)
+if not pids[0]:
+    try:
+        assert torch.get_num_threads() == 1
+        answers()
+        make(batch_size=10).fit(X)
+        assert torch.get_num_threads() == 1
+        os._exit(0)
+    finally:
+        os._exit(1)
+assert os.waitpid(pids[0], 0)[1] == 0
+assert torch.get_num_threads() == 2
+assert answers() == (2, expected)
+"""
+
 PROGRAMS = {
     "os fork": """
 def child():
@@ -86,65 +119,9 @@ found = joblib.Parallel(n_jobs=2, backend="multiprocessing")(
 assert found == found[:1] * 3, found
 assert answers() == (2, expected)
 """,
-    "within a fit of large products": """
-from unittest import mock
-from skaernn._training.solvers import Adam
-
-step, pids = Adam.step, []
-
-def forking(*arguments):
-    if not pids:
-        pids.append(os.fork())
-    return step(*arguments)
-
-with mock.patch.object(Adam, "step", forking):
-    model = make(batch_size=200).fit(X)
-if not pids[0]:
-    try:
-        assert torch.get_num_threads() == 1
-        answers()
-        make(batch_size=10).fit(X)
-        assert torch.get_num_threads() == 1
-        os._exit(0)
-    finally:
-        os._exit(1)
-assert os.waitpid(pids[0], 0)[1] == 0
-assert torch.get_num_threads() == 2
-assert answers() == (2, expected)
-""",
+    "within a fit of large products": WITHIN_A_FIT.replace("BATCH_SIZE", "200"),
     # where there is one thread already, and a limit that is left in the child, too
-    "within a fit of small products": """
-from unittest import mock
-from skaernn._training.compiled import CompiledSteps
-from skaernn._training.solvers import Adam
-
-pids = []
-
-def forking(function):
-    def forks(*arguments):
-        if not pids:
-            pids.append(os.fork())
-        return function(*arguments)
-    return forks
-
-with (
-    mock.patch.object(Adam, "step", forking(Adam.step)),
-    mock.patch.object(CompiledSteps, "take", forking(CompiledSteps.take)),  # with kernels
-):
-    model = make(batch_size=10).fit(X)
-if not pids[0]:
-    try:
-        assert torch.get_num_threads() == 1
-        answers()
-        make(batch_size=10).fit(X)
-        assert torch.get_num_threads() == 1
-        os._exit(0)
-    finally:
-        os._exit(1)
-assert os.waitpid(pids[0], 0)[1] == 0
-assert torch.get_num_threads() == 2
-assert answers() == (2, expected)
-""",
+    "within a fit of small products": WITHIN_A_FIT.replace("BATCH_SIZE", "10"),
     # the thread that would let go of it is not forked
     "while another thread holds every lock": """
 import threading

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from interrupts import interrupt_part
 from objectives import make_objective
 from sklearn.exceptions import ConvergenceWarning
 
@@ -288,6 +289,19 @@ def test_who_goes_by_torch(choose):
     assert objective.steps(LBFGS(), TrainingState.at(theta), None) is None
     choose("torch")
     assert not goes()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_an_interrupted_call_ends_the_fit(late):
+    """A default fit has such calls: the contracts on what is left ask whoever has them."""
+    X = np.random.default_rng(0).random((60, 5))
+    model = AutoencoderTransformer(2, batch_size=20, max_iter=9, tol=0, random_state=0)
+    with interrupt_part(4, late=late) as calls, pytest.warns(UserWarning) as caught:
+        model.fit(X)
+    assert len(calls) == 4
+    assert [str(warning.message) for warning in caught] == ["Training interrupted by user."]
+    assert model.n_iter_ == 2  # the first epoch has two calls, the others one
+    assert np.isfinite(model.transform(X)).all()
 
 
 def fitted(kind, choose, estimator, X):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..._native.operations import OF_BATCH, Code, Operation, Place
+from .._activations import ACTIVATIONS
 from .._operations import CompiledOperations
 from ._layers.compiled import CompiledPass
 from .packing import Packing
@@ -45,8 +46,8 @@ class RecordedPasses:
     linear_output : bool
         Leave out `output_activation`, for a loss defined on what comes before it.
 
-    See `CompiledPasses` for the attributes; K = 1, and rows of `output` are those of all steps
-    where there is no pooling.
+    See `CompiledPasses` for the attributes; K = 1, rows of `output` are those of all steps where
+    there is no pooling, and there is nothing that a penalty could be of.
     """
 
     noise = None
@@ -63,9 +64,9 @@ class RecordedPasses:
         self._network, self._bound, self._n_steps = network, bound, n_steps
         self.masks: list[Tensor] = []
         new = bound.theta.new_empty
-        self.per_step = network.pooling is None
-        n_outputs = n_rows * n_steps if self.per_step else n_rows
-        self._make = CompiledOperations(n_steps if self.per_step else 1)
+        self._per_step = network.pooling is None
+        n_outputs = n_rows * n_steps if self._per_step else n_rows
+        self._make = CompiledOperations(n_steps if self._per_step else 1)
         self.x = new(1, n_rows * n_steps, network.n_inputs)
         self.output, self.delta = (new(1, n_outputs, network.n_outputs) for _ in range(2))
         self._layers = self._stacked(Packing.uniform(n_steps, n_rows))
@@ -78,7 +79,7 @@ class RecordedPasses:
         weight = bound.blocks["output"]["weight"][None]
         activation = "identity" if linear_output else network.output_activation
         linear = self.output
-        if activation in ("softplus", "silu"):  # whose slopes are functions of it
+        if ACTIVATIONS[activation].needs_input:
             linear = torch.empty_like(linear)
         forward += self._make.product(self._read, weight, linear)
         forward += self._make.activate(activation, linear, self.output)
@@ -87,7 +88,7 @@ class RecordedPasses:
     def _back(self, linear: Tensor, weight: Tensor, activation: str) -> list[Operation]:
         """From `delta` to all gradients."""
         make, n_hidden = self._make, self._network.n_hidden
-        saved = self.output if linear is self.output else linear
+        saved = linear if ACTIVATIONS[activation].needs_input else self.output
         tape = make.differentiate(activation, saved, self.delta)
         tape += make.gradient(self._read, self.delta, self._bound.grads["output"]["weight"][None])
         d_pooled = torch.empty_like(self._read[..., :n_hidden])
@@ -113,8 +114,8 @@ class RecordedPasses:
     def _pooled(self, steps: Tensor, rows: Tensor, *, back: bool = False) -> list[Operation]:
         """From all steps to what the output reads; on the way back the other way round."""
         n = rows.shape[2]
-        if self.per_step:
-            return self._make.copy_rows(steps, rows)
+        if self._per_step:
+            return self._make.copy(steps, rows)
         code = Code.POOL_BACK if back else Code.POOL
         kind = _POOLINGS.index(self._network.pooling)
         places = {"a": steps[0], "c": rows[0]}
