@@ -296,7 +296,10 @@ def test_an_interrupted_call_ends_the_fit(late):
     """A default fit has such calls: the contracts on what is left ask whoever has them."""
     X = np.random.default_rng(0).random((60, 5))
     model = AutoencoderTransformer(2, batch_size=20, max_iter=9, tol=0, random_state=0)
-    with interrupt_part(4, late=late) as calls, pytest.warns(UserWarning) as caught:
+    with (
+        interrupt_part(4, late=late) as calls,
+        pytest.warns(UserWarning, match="by user") as caught,
+    ):
         model.fit(X)
     assert len(calls) == 4
     assert [str(warning.message) for warning in caught] == ["Training interrupted by user."]
