@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, Structure, c_double, c_int64, c_void_p
+from ctypes import POINTER, Structure, addressof, c_double, c_int64, c_void_p
 from enum import IntEnum
 
 from torch import Tensor
+
+from .structures import Pass
 
 OF_BATCH = -1  # as a size: the rows of the batch; -2: twice as many, and so on
 
@@ -72,6 +74,23 @@ class Operation(Structure):
             if place.at is not None and begin <= place.at < end:
                 place.at += shift
         return moved
+
+
+class LayerOperation(Operation):
+    """The passes of a recurrent layer, of which `structure` says where everything lies."""
+
+    def __init__(self, structure: Pass, *, back: bool):
+        super().__init__(Code.LAYER, int(back), a=Place(addressof(structure)))
+        self._structure = structure  # alive, as the operation points to it
+
+    def moved(self, begin: int, end: int, shift: int) -> LayerOperation:
+        """The same with weights that lie elsewhere, where they lay in a part of memory."""
+        structure = Pass.from_buffer_copy(self._structure)
+        for name in ("weight", "candidate_bias"):
+            at = getattr(structure, name)
+            if at is not None and begin <= at < end:
+                setattr(structure, name, at + shift)
+        return LayerOperation(structure, back=bool(self.option))
 
 
 class Batches(Structure):

@@ -66,12 +66,15 @@ class Counted:
         Those of sequence i are ``starts[i] : starts[i] + counts[i]``.
     weight : Tensor of shape (m,) or None
         Of each sequence; mean 1 over all rows.
+    each : int or None
+        The counts, if all are equal.
     """
 
     matrix: Matrix
     starts: Tensor
     counts: Tensor
     weight: Tensor | None
+    each: int | None = None
 
     @property
     def X(self) -> Tensor:
@@ -83,14 +86,14 @@ class Counted:
 
     @cached_property
     def _total(self) -> int:
-        return int(self.counts.sum())
+        return int(self.counts.sum()) if self.each is None else len(self.counts) * self.each
 
     def blocks(self, dtype: torch.dtype, size: int = 1 << 20):
         """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""
         n = max(1, size * len(self.counts) // (len(self) * self.X.shape[1]))
         for start in range(0, len(self.counts), n):
             counts = self.counts[start : start + n]
-            where = _places(self.starts[start : start + n], counts)
+            where = _places(self.starts[start : start + n], counts, self.each)
             rows = torch.empty(where.shape[0], self.X.shape[1], dtype=dtype, device=self.X.device)
             self.matrix.take(where, rows)
             weight = 1.0
@@ -116,8 +119,15 @@ def weighted(block: Tensor, weight: Tensor | float) -> Tensor:
     return block if isinstance(weight, float) else weight * block
 
 
-def _places(starts: Tensor, counts: Tensor) -> Tensor:
+def rows_from(starts: Tensor, n: int) -> Tensor:
+    """Where `n` rows from each of `starts` on are."""
+    return (starts[:, None] + torch.arange(n, device=starts.device)).view(-1)
+
+
+def _places(starts: Tensor, counts: Tensor, each: int | None) -> Tensor:
     """Where the rows of sequences are, sequence after sequence."""
+    if each is not None:
+        return starts if each == 1 else rows_from(starts, each)
     begins = counts.cumsum(0) - counts
     t = torch.arange(int(counts.sum()), device=counts.device)
     return t + (starts - begins).repeat_interleave(counts)

@@ -5,8 +5,9 @@ Pure torch, because numpy's BLAS threads beside torch's slow a fit down tenfold.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -32,19 +33,22 @@ def moments(rows: Rows | Counted) -> tuple[Tensor, Tensor]:
     dtype = precise(rows.X.device)
     blocks, n_rows = repeated(rows, dtype), len(rows)
     unit = _power_of_two(max(float(block.abs().max()) for block, _ in blocks()))
-    mean = sum(weighted(block / unit, w).sum(0) for block, w in blocks()) / n_rows
-    squares = (weighted((block / unit - mean).square_(), w) for block, w in blocks())
-    spread = sum(square.sum(0) for square in squares) / n_rows
-    deviation = spread.sqrt()
+    mean = _added(weighted(block / unit, w).sum(0) for block, w in blocks()).div_(n_rows)
+    squares = (weighted((block / unit).sub_(mean).square_(), w) for block, w in blocks())
+    deviation = _added(square.sum(0) for square in squares).div_(n_rows).sqrt_()
     # rounding of the mean alone is no spread
     given = rows.X.dtype if rows.X.is_floating_point() else dtype
-    noise = 4 * torch.finfo(given).eps * mean.abs()
-    deviation = torch.where(deviation > noise, deviation, 0.0)
-    if bool((deviation > 0).all()):
-        return mean * unit, deviation * unit
+    spread = deviation > mean.abs().mul_(4 * torch.finfo(given).eps)
+    if bool(spread.all()):
+        return mean.mul_(unit), deviation.mul_(unit)
     # a constant feature is its own mean, to the bit
     constant = next(rows.blocks(dtype, 1))[0][0]
-    return torch.where(deviation > 0, mean * unit, constant), deviation * unit
+    return torch.where(spread, mean * unit, constant), torch.where(spread, deviation * unit, 0.0)
+
+
+def _added(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of tensors, of which there may be one."""
+    return functools.reduce(Tensor.add_, parts)
 
 
 def global_scale(deviation: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..networks import Packing
-from .matrix import Counted, Matrix
+from .matrix import Counted, Matrix, rows_from
 from .selection import Selection
 
 _GROUPED = 16  # batches among which sequences of similar length are looked for
@@ -74,9 +74,11 @@ class SequenceRows:
         device = steps.device
         index = torch.from_numpy(index).to(device)
         n_steps = lengths[index]
-        losses = n_steps if per_step else torch.ones_like(n_steps)
-        raw = torch.from_numpy(weight).to(device)
-        relative = raw * (losses.sum() / (raw * losses).sum())
+        relative = None
+        if weight.min() != weight.max():
+            losses = n_steps if per_step else torch.ones_like(n_steps)
+            raw = torch.from_numpy(weight).to(device)
+            relative = (raw * (losses.sum() / (raw * losses).sum())).to(dtype)[:, None]
         if torch.equal(starts, target_starts):
             target_starts = starts
         inputs = Matrix(steps)
@@ -89,7 +91,7 @@ class SequenceRows:
             per_step=per_step,
             state=state,
             index=index,
-            weight=None if weight.min() == weight.max() else relative.to(dtype)[:, None],
+            weight=relative,
             keys=None if keys is None else torch.from_numpy(keys.view(np.int64)).to(device),
             mean_weight=float(weight.mean()),
             dtype=dtype,
@@ -116,7 +118,7 @@ class SequenceRows:
 
     def total_weight(self) -> float:
         """Sum of the weights of all losses."""
-        losses = self.lengths[self.index] if self.per_step else torch.ones_like(self.index)
+        losses = self._losses
         return float(losses.sum() if self.weight is None else losses.to(self.dtype) @ self.weight)
 
     def scaled(self, x_mean=None, x_scale=None, y_mean=None, y_scale=None) -> SequenceRows:
@@ -128,20 +130,28 @@ class SequenceRows:
     @property
     def steps(self) -> Counted:
         """The valid steps of all sequences."""
-        return self._counted(self.inputs, self.starts, self.lengths[self.index])
+        lengths = self.lengths[self.index]
+        return self._counted(self.inputs, self.starts, lengths, self.n_steps)
 
     @property
     def answers(self) -> Counted:
         """The targets of all sequences, or of all their valid steps."""
-        losses = self.lengths[self.index] if self.per_step else torch.ones_like(self.index)
-        return self._counted(self.targets, self.target_starts, losses)
+        each = self.n_steps if self.per_step else 1
+        return self._counted(self.targets, self.target_starts, self._losses, each)
 
-    def _counted(self, matrix: Matrix, starts: Tensor, counts: Tensor) -> Counted:
+    @property
+    def _losses(self) -> Tensor:
+        """How many targets each sequence has."""
+        return self.lengths[self.index] if self.per_step else torch.ones_like(self.index)
+
+    def _counted(
+        self, matrix: Matrix, starts: Tensor, counts: Tensor, each: int | None
+    ) -> Counted:
         weight = None
         if self.weight is not None:
             weight = self.weight[:, 0].double()
             weight = weight * (counts.sum() / (weight * counts).sum())
-        return Counted(matrix, starts[self.index], counts, weight)
+        return Counted(matrix, starts[self.index], counts, weight, each)
 
     def sample(self, n: int) -> SequenceRows:
         """At most `n` of the sequences, evenly spaced."""
@@ -211,12 +221,11 @@ class SequenceRows:
         steps : Tensor of shape (B T, C)
         targets : Tensor of shape (B, k) or, one a step, (B T, k)
         """
-        t = torch.arange(self.n_steps, device=self.device)
 
         def of(matrix: Matrix, starts: Tensor, per_step: bool) -> Tensor:
             where = starts.index_select(0, batch.index)
             if per_step:
-                where = (where[:, None] + t).view(-1)
+                where = rows_from(where, self.n_steps)
             return matrix.taken(where, self.dtype)
 
         return of(self.inputs, self.starts, True), of(

@@ -173,10 +173,7 @@ class Program(Recorder):
         return self.make(code, OF_BATCH, places["a"].shape[1], numbers=numbers, **places)
 
     def at(self, theta: Tensor) -> Program:
-        """The same with parameters elsewhere, in the same memory else; without gradients.
-
-        Of operations that say themselves where they read: not of recurrent layers.
-        """
+        """The same with parameters elsewhere, in the same memory else; without gradients."""
         begin, moved = self._theta.data_ptr(), copy(self)
         end, shift = begin + self._theta.nbytes, theta.data_ptr() - begin
         moved._theta, moved.sums = theta, []

@@ -107,6 +107,7 @@ class RowsObjective(ABC):
         self._generator = torch.Generator(device="cpu")
         everything = Batch(rows.index, rows.weight, rows.keys, 0)
         self._everything = rows.sorted(everything) if self._one_batch else everything
+        self._kept_program: Program | None = None
         self._judge: tuple[Tensor, loop.Evaluation] | None = None  # at a copy of its own
         self._parts: tuple[list[Batch], float] | None = None  # of an evaluation of all rows
 
@@ -150,7 +151,19 @@ class RowsObjective(ABC):
         return CompiledEvaluation(program)
 
     def _program(self, theta: Tensor, grad: Tensor | None) -> Program | None:
-        """The same for one model by compiled kernels, where they can do it and are faster."""
+        """The same for one model by compiled kernels, where they can do it and are faster.
+
+        Evaluations share the memory of training, unless that has noise which they leave out.
+        """
+        if grad is None and self._kept_program is not None:
+            return self._kept_program.at(theta)
+        program = self._recorded(theta, grad)
+        if grad is not None and not self.network.dropout:
+            self._kept_program = program
+        return program
+
+    def _recorded(self, theta: Tensor, grad: Tensor | None) -> Program | None:
+        """The operations of such a program, recorded; None: those of torch are to be used."""
         return None
 
     def zeros(self) -> Tensor:

@@ -145,7 +145,7 @@ class RecurrentObjective(RowsObjective):
             and network.recorded_pays(rows.n_steps, self.batch_size, rows.dtype, rows.device)
         )
 
-    def _program(self, theta, grad):
+    def _recorded(self, theta, grad):
         """Passes over batches, and the loss."""
         if not self._compiled:
             return None

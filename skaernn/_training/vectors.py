@@ -109,7 +109,6 @@ class ReconstructionObjective(RowsObjective):
         if goal.of_batch:  # never in parts, and no batch much smaller than the others
             self.batch_size = -(-len(rows) // -(-len(rows) // self.batch_size))
             self.most_rows, self.most_evaluated = _EVERYTHING, self.batch_size
-        self._kept_program: Program | None = None  # whose memory evaluations can share
         self._compiled = (
             rows.device.type == "cpu"
             and self.batch_size <= self.most_rows
@@ -215,21 +214,16 @@ class ReconstructionObjective(RowsObjective):
         network = self.network
         return network.with_dropout(0.0) if network.dropout and not noisy else network
 
-    def _program(self, theta, grad):
+    def _recorded(self, theta, grad):
         """Passes over batches, and the goal."""
         goal, noisy = self.goal, grad is not None
         if not self._compiled:
             return None
-        if not noisy and self._kept_program is not None:
-            return self._kept_program.at(theta)
         whole = noisy or goal.of_batch
         n_rows = self.batch_size if whole else min(EVALUATED, len(self.rows))
         passes = self._silenced(noisy).compiled_passes(theta, grad, n_rows, **self._how)
         inputs = _Inputs(passes, goal, self.rows, self.seed)
-        program = Program(passes, theta, inputs, goal.loss, goal.penalty, goal.strength)
-        if noisy and not self.network.dropout:  # which evaluations leave out
-            self._kept_program = program
-        return program
+        return Program(passes, theta, inputs, goal.loss, goal.penalty, goal.strength)
 
 
 class _Inputs:

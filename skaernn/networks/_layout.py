@@ -29,6 +29,7 @@ class Layout:
         for name in self.shapes:
             self.offsets[name] = self.size
             self.size += self._sizes[name]
+        self._named: dict[str, list[tuple[str, str]]] = {}  # by prefix: what follows it, names
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of the blocks of `flat` (K, P): tensors (K, rows, columns) in its memory."""
@@ -43,10 +44,11 @@ class Layout:
 
         Their names here are what follows it.
         """
+        named = self._named.get(prefix)
+        if named is None:
+            names = [name for name in self.shapes if name.startswith(prefix)]
+            named = self._named[prefix] = [(name.removeprefix(prefix), name) for name in names]
         return {
-            name.removeprefix(prefix): flat.narrow(0, self.offsets[name], self._sizes[name]).view(
-                shape
-            )
-            for name, shape in self.shapes.items()
-            if name.startswith(prefix)
+            short: flat.narrow(0, self.offsets[name], self._sizes[name]).view(self.shapes[name])
+            for short, name in named
         }

@@ -6,12 +6,10 @@ those of `RecurrentPasses`, step after step; a shorter batch uses the beginning 
 
 from __future__ import annotations
 
-from ctypes import addressof
-
 import torch
 from torch import Tensor
 
-from ..._native.operations import OF_BATCH, Code, Operation, Place
+from ..._native.operations import OF_BATCH, Code, LayerOperation, Operation
 from .._activations import ACTIVATIONS
 from .._operations import CompiledOperations
 from ._layers.compiled import CompiledPass
@@ -71,7 +69,7 @@ class RecordedPasses:
         self.output, self.delta = (new(1, n_outputs, network.n_outputs) for _ in range(2))
         self._layers = self._stacked(Packing.uniform(n_steps, n_rows))
         self._read = torch.ones_like(new(1, n_outputs, network.n_pooled + 1))
-        forward = [self._layer(layer, back=False) for layer in self._layers]
+        forward = [LayerOperation(layer.structure, back=False) for layer in self._layers]
         h = self._layers[-1].h[None]
         forward += self._pooled(h, self._read[..., : network.n_hidden])
         if network.input_skip:
@@ -94,7 +92,8 @@ class RecordedPasses:
         d_pooled = torch.empty_like(self._read[..., :n_hidden])
         tape += make.product(self.delta, weight[:, :n_hidden].mT, d_pooled)
         tape += self._pooled(d_pooled, self._layers[-1].delta[None], back=True)
-        return tape + [self._layer(layer, back=True) for layer in reversed(self._layers)]
+        back = [LayerOperation(layer.structure, back=True) for layer in reversed(self._layers)]
+        return tape + back
 
     def _stacked(self, packing: Packing) -> list[CompiledPass]:
         """The layers, each of which reads what the one before gives."""
@@ -106,10 +105,6 @@ class RecordedPasses:
             layers.append(CompiledPass(cell, blocks, grads, packing, x, d_x))
             x, d_x = layers[-1].h, layers[-1].delta if self._bound.trained else None
         return layers
-
-    def _layer(self, layer: CompiledPass, *, back: bool) -> Operation:
-        place = Place(addressof(layer.structure))
-        return Operation(Code.LAYER, int(back), a=place)
 
     def _pooled(self, steps: Tensor, rows: Tensor, *, back: bool = False) -> list[Operation]:
         """From all steps to what the output reads; on the way back the other way round."""
