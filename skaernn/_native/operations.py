@@ -93,11 +93,22 @@ class LayerOperation(Operation):
         return LayerOperation(structure, back=bool(self.option))
 
 
+class Input(Structure):
+    """Rows of numbers to read: those whose numbers stand in `rows`, or one behind the other."""
+
+    _fields_ = [("at", c_void_p), ("rows", c_void_p)]
+
+    @classmethod
+    def of(cls, numbers: Tensor, rows: Tensor | None) -> Input:
+        """Rows of a matrix, or all of it."""
+        return cls(numbers.data_ptr(), None if rows is None else rows.data_ptr())
+
+
 class Batches(Structure):
     """Rows to go through, and where the sums of it are added."""
 
     _fields_ = [
-        ("inputs", POINTER(c_void_p)),
+        ("inputs", POINTER(Input)),
         ("weights", c_void_p),
         ("first", c_int64),
         ("last", c_int64),

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 _LOADED = 1 << 22  # numbers that are scaled once and not batch by batch
+
+
+class Picked(NamedTuple):
+    """Rows of a matrix in network units: those that `rows` names, or all where that is None."""
+
+    numbers: Tensor
+    rows: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,14 @@ class Matrix:
         self.take(index, out)
         return out
 
+    def is_loaded(self, dtype: torch.dtype) -> bool:
+        """Whether rows can be read where they lie."""
+        return self.mean is None and self.X.dtype == dtype and self.X.is_contiguous()
+
     def loaded(self, dtype: torch.dtype) -> Matrix:
         """The same in network units, if it is small; classes have none."""
-        if not self.X.is_floating_point() or self.X.numel() > _LOADED:
+        too_large = self.X.numel() > _LOADED
+        if too_large or not self.X.is_floating_point() or self.is_loaded(dtype):
             return self
         out = torch.empty(self.X.shape, dtype=dtype, device=self.X.device)
         self.take(torch.arange(len(out), device=out.device), out)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..networks import Packing
-from .matrix import Counted, Matrix, rows_from
+from .matrix import Counted, Matrix, Picked, rows_from
 from .selection import Selection
 
 _GROUPED = 16  # batches among which sequences of similar length are looked for
@@ -213,20 +213,24 @@ class SequenceRows:
             return packing.positions(self.device)
         return None, torch.arange(self.n_steps, device=self.device)[:, None]
 
-    def whole(self, batch) -> tuple[Tensor, Tensor]:
+    def picked(self, batch) -> tuple[Picked, Picked]:
         """Steps and targets of sequences of one length, sequence after sequence.
 
         Returns
         -------
-        steps : Tensor of shape (B T, C)
-        targets : Tensor of shape (B, k) or, one a step, (B T, k)
+        steps : Picked
+            Of (B T, C) rows; `rows` names the first of each sequence.
+        targets : Picked
+            Of (B, k) or, one a step, (B T, k) rows; likewise.
         """
 
-        def of(matrix: Matrix, starts: Tensor, per_step: bool) -> Tensor:
+        def of(matrix: Matrix, starts: Tensor, per_step: bool) -> Picked:
             where = starts.index_select(0, batch.index)
+            if matrix.is_loaded(self.dtype):
+                return Picked(matrix.X, where)
             if per_step:
                 where = rows_from(where, self.n_steps)
-            return matrix.taken(where, self.dtype)
+            return Picked(matrix.taken(where, self.dtype))
 
         return of(self.inputs, self.starts, True), of(
             self.targets, self.target_starts, self.per_step

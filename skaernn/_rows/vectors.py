@@ -6,13 +6,14 @@ X itself is never copied: batches are gathered, converted and scaled one by one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .content import MatrixContent
-from .matrix import Matrix, gather
+from .matrix import Matrix, Picked, gather
 from .selection import Selection, select
 
 _BLOCK = 1 << 20  # elements handled at a time
@@ -99,13 +100,28 @@ class Rows:
             mean, scale = mean.to(self.X.device), scale.to(self.X.device)
         return replace(self, mean=mean, scale=scale)
 
+    def loaded(self) -> Rows:
+        """The same, scaled and converted once and for all, if they are small."""
+        matrix = self._matrix.loaded(self.dtype)
+        return replace(self, X=matrix.X, mean=matrix.mean, scale=matrix.scale)
+
     def take(self, index: Tensor, out: Tensor) -> None:
         """Gather rows `index` of X into `out` (B, F), scaled and converted."""
         gather(self.X, index, self.mean, self.scale, out)
 
     def taken(self, index: Tensor) -> Tensor:
         """Rows `index` of X, scaled and converted, (B, F)."""
-        return Matrix(self.X, self.mean, self.scale).taken(index, self.dtype)
+        return self._matrix.taken(index, self.dtype)
+
+    def picked(self, index: Tensor) -> Picked:
+        """The same without gathering them, where they can be read as they lie."""
+        if self._matrix.is_loaded(self.dtype):
+            return Picked(self.X, index)
+        return Picked(self.taken(index))
+
+    @cached_property
+    def _matrix(self) -> Matrix:
+        return Matrix(self.X, self.mean, self.scale)
 
     def blocks(self, dtype: torch.dtype, size: int | None = None):
         """Yield (rows (B, F), weights (B, 1) or 1.0) of everything, scaled, in `dtype`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from ctypes import Array, byref, c_void_p
+from ctypes import Array, byref
 from typing import Protocol
 
 import torch
@@ -26,8 +26,9 @@ from .._losses.reconstruction import (
 )
 from .._losses.targets import CrossEntropy, Gaussian, Quantile
 from .._native.library import compiled_kernels
-from .._native.operations import OF_BATCH, Batches, Code, Operation, Recorder
+from .._native.operations import OF_BATCH, Batches, Code, Input, Operation, Recorder
 from .._rows.batch import Batch
+from .._rows.matrix import Picked
 from ..networks import L1, LOG_VARIANCES, CompiledPasses, Penalty, StandardNormal
 from .loop import Evaluation, Objective, TrainingState
 from .solvers import SGD, Adam, Solver
@@ -76,10 +77,10 @@ class Inputs(Protocol):
     target: Tensor
     n_rows: int
 
-    def __call__(self, batch: Batch) -> list[Tensor]:
+    def __call__(self, batch: Batch) -> list[Picked]:
         """What is to be written there for the n rows of one or many batches, row by row."""
 
-    def other_side(self, batch: Batch, inputs: list[Tensor]) -> list[Tensor] | None:
+    def other_side(self, batch: Batch, inputs: list[Picked]) -> list[Picked] | None:
         """The same with the noise to its other side; None where that says nothing new."""
 
 
@@ -180,11 +181,11 @@ class Program(Recorder):
         moved.value = [operation.moved(begin, end, shift) for operation in self.value]
         return moved
 
-    def run(self, operations: Array, inputs: list[Tensor], batch: Batch, batches: Batches) -> None:
+    def run(self, operations: Array, inputs: list[Picked], batch: Batch, batches: Batches) -> None:
         """Go through the rows of `batch`, of which `inputs` are, so many at a time."""
         if batches.size > self.n_rows:
             raise ValueError(f"A batch of {batches.size} rows, and memory for {self.n_rows}.")
-        batches.inputs = (c_void_p * len(inputs))(*[part.data_ptr() for part in inputs])
+        batches.inputs = (Input * len(inputs))(*[Input.of(*part) for part in inputs])
         batches.weights = None if batch.weight is None else batch.weight.data_ptr()
         batches.last = batch.index.shape[0]
         self._run(operations, len(operations), byref(batches))
@@ -279,16 +280,19 @@ class CompiledSteps:
         numbers = tuple(getattr(solver, name) for name in names)
         last.append(program.make(code, 1, n, numbers=numbers, **places))
         self._operations = _array([*program.sums, *last])
-        self._counter = state.slots.get("step")
-        step = 0 if self._counter is None else int(self._counter)
+        counter = state.slots.get("step")
+        step = 0 if counter is None else int(counter)
+        # as an array: what torch does gives the lock away, and other threads take it
+        self._counter = None if counter is None else counter.numpy()
         self._sums = _new_sums()
+        self._zeroed = self._sums.numpy()
         self._batches = Batches(size=objective.batch_size, step=step, sums=self._sums.data_ptr())
         n_numbers = sum(part.numel() for part in program.inputs.memory)  # of a batch
         size = objective.batch_size
         n_multiplications = size * n * program.n_steps
         self._at_once = size * max(1, min(_LOADED // n_numbers, _CALL // n_multiplications))
         self._fastest = torch.finfo(theta.dtype).max
-        self._loaded: tuple[Batch | None, list[Tensor]] = None, []
+        self._loaded: tuple[Batch | None, list[Picked]] = None, []
 
     @staticmethod
     def knows(solver: Solver) -> bool:
@@ -301,7 +305,7 @@ class CompiledSteps:
         n = everything.index.shape[0]
         end = self._objective.batch_size if self._begins else self._at_once
         self._begins = False
-        self._sums.zero_()
+        self._zeroed.fill(0)
         while begin < n:
             yield everything if begin == 0 and end >= n else everything.rows(begin, end)
             begin, end = end, end + self._at_once
@@ -316,5 +320,5 @@ class CompiledSteps:
         self._program.run(self._operations, self._loaded[1], part, batches)
         self._state.step += batches.step - made
         if self._counter is not None:
-            self._counter.fill_(batches.step)
+            self._counter.fill(batches.step)
         return self._sums

@@ -264,7 +264,7 @@ def train(
             if state.step - settled >= _SETTLING:
                 solver.settle(state)
                 settled = state.step
-            data, count, penalty = totals[0].tolist()  # the epoch's one synchronisation
+            [(data, count, penalty)] = totals.tolist()  # the epoch's one synchronisation
             loss = (data + penalty) / count
             monitored = data / count
             if state.epoch == state.began:

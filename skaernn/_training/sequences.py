@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .._losses.loss import Gradient, Loss, before
 from .._rows.batch import Batch
+from .._rows.matrix import Picked
 from .._rows.moments import CODE_SAMPLE, moments, weighted_moments
 from .._rows.sequences import SequenceRows
 from ..networks import (
@@ -172,10 +173,10 @@ class _Inputs:
         self.target = passes.x.new_empty(1, passes.output.shape[1], rows.targets.X.shape[1])
         self.memory = [passes.x, self.target]
 
-    def __call__(self, batch: Batch) -> list[Tensor]:
-        return list(self._rows.whole(batch))
+    def __call__(self, batch: Batch) -> list[Picked]:
+        return list(self._rows.picked(batch))
 
-    def other_side(self, batch: Batch, inputs: list[Tensor]) -> None:
+    def other_side(self, batch: Batch, inputs: list[Picked]) -> None:
         """Nothing is drawn."""
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from .._core.device import exact_inference
 from .._losses.loss import Gradient, ReconstructionLoss
 from .._rows.batch import Batch
+from .._rows.matrix import Picked
 from .._rows.moments import CODE_SAMPLE, weighted_moments
 from .._rows.principal import PrincipalComponents
 from .._rows.vectors import Rows
@@ -105,6 +106,7 @@ class ReconstructionObjective(RowsObjective):
             seed=seed,
         )
         self.network, self.goal, self.principal = network, goal, principal
+        self._loaded = rows.loaded()
         self.starts_well = network.linear_path
         if goal.of_batch:  # never in parts, and no batch much smaller than the others
             self.batch_size = -(-len(rows) // -(-len(rows) // self.batch_size))
@@ -201,7 +203,7 @@ class ReconstructionObjective(RowsObjective):
     def workspace(self, memory, shape, *, noisy):
         """See `RowsObjective`."""
         passes = self._silenced(noisy).passes(*memory, shape, **self._how)
-        return _ReconstructionWorkspace(passes, self.goal, self.rows, self.seed)
+        return _ReconstructionWorkspace(passes, self.goal, self._loaded, self.seed)
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -222,7 +224,7 @@ class ReconstructionObjective(RowsObjective):
         whole = noisy or goal.of_batch
         n_rows = self.batch_size if whole else min(EVALUATED, len(self.rows))
         passes = self._silenced(noisy).compiled_passes(theta, grad, n_rows, **self._how)
-        inputs = _Inputs(passes, goal, self.rows, self.seed)
+        inputs = _Inputs(passes, goal, self._loaded, self.seed)
         return Program(passes, theta, inputs, goal.loss, goal.penalty, goal.strength)
 
 
@@ -240,22 +242,22 @@ class _Inputs:
         if passes.noise is not None:
             self.memory.append(passes.noise)
 
-    def __call__(self, batch: Batch) -> list[Tensor]:
+    def __call__(self, batch: Batch) -> list[Picked]:
         rows, goal, passes, seed = self._rows, self._goal, self._passes, self._seed
-        clean = rows.taken(batch.index)
-        found = [clean]
+        clean, drawn = rows.picked(batch.index), []
         if goal.corrupter is not None:
-            found.append(goal.corrupter(clean, batch.keys, seed, batch.epoch).to(rows.dtype))
+            clean = Picked(rows.taken(batch.index))
+            drawn.append(goal.corrupter(clean.numbers, batch.keys, seed, batch.epoch))
         if passes.masks:
-            found += passes.new_masks(batch.keys, seed, batch.epoch)
+            drawn += passes.new_masks(batch.keys, seed, batch.epoch)
         if passes.noise is not None:
-            found.append(_code_noise(batch, seed, passes.noise.shape[-1]).to(rows.dtype))
-        return [part.contiguous() for part in found]
+            drawn.append(_code_noise(batch, seed, passes.noise.shape[-1]))
+        return [clean, *(Picked(part.to(rows.dtype).contiguous()) for part in drawn)]
 
-    def other_side(self, batch: Batch, inputs: list[Tensor]) -> list[Tensor] | None:
+    def other_side(self, batch: Batch, inputs: list[Picked]) -> list[Picked] | None:
         if self._passes.noise is None or batch.epoch != EVALUATION:
             return None
-        return [*inputs[:-1], -inputs[-1]]
+        return [*inputs[:-1], Picked(-inputs[-1].numbers)]
 
 
 def _code_noise(batch: Batch, seed: int, width: int) -> Tensor:

@@ -12,13 +12,20 @@ import pytest
 import torch
 from interrupts import interrupt_part
 from objectives import make_objective
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skaernn import AutoencoderTransformer, VariationalAutoencoderTransformer
+from skaernn import (
+    AutoencoderTransformer,
+    RNNSequenceClassifier,
+    RNNSequenceRegressor,
+    VariationalAutoencoderTransformer,
+)
 from skaernn._losses.likelihoods import LIKELIHOODS, Normal
 from skaernn._losses.reconstruction import LOSSES, SquaredError
 from skaernn._native import library
 from skaernn._native.functions import Functions
+from skaernn._rows import matrix
 from skaernn._training import compiled
 from skaernn._training.loop import StepByStep, TrainingState
 from skaernn._training.objective import EVALUATION, Evaluation
@@ -305,6 +312,44 @@ def test_an_interrupted_call_ends_the_fit(late):
     assert [str(warning.message) for warning in caught] == ["Training interrupted by user."]
     assert model.n_iter_ == 2  # the first epoch has two calls, the others one
     assert np.isfinite(model.transform(X)).all()
+
+
+@pytest.mark.parametrize("given", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AutoencoderTransformer(2, (4,), scaling=None),
+        AutoencoderTransformer(2, (4,), dtype="float32"),
+        AutoencoderTransformer(2, (4,), corruption="gaussian", dropout=0.2),
+        RNNSequenceRegressor("gru", 3, scaling=None, input_skip=False),
+        RNNSequenceRegressor("lstm", 3, dtype="float64", return_sequences=True),
+        RNNSequenceClassifier("rnn", 3),
+    ],
+    ids=["unscaled", "narrowed", "noisy", "unscaled sequences", "every step", "classes"],
+)
+def test_rows_read_where_they_lie_are_those_that_are_gathered(
+    estimator, weighted, given, monkeypatch
+):
+    """X of any size: a small one is scaled once, a large one batch by batch."""
+    rng = np.random.default_rng(0)
+    sequences = not hasattr(estimator, "transform")
+    X = rng.random((70, 6, 3) if sequences else (70, 6)).astype(given)
+    y = {
+        "AutoencoderTransformer": None,
+        "RNNSequenceRegressor": X.sum(axis=2) if sequences else None,
+        "RNNSequenceClassifier": np.arange(70) % 3,
+    }[type(estimator).__name__]
+    if type(estimator) is RNNSequenceRegressor and not estimator.return_sequences:
+        y = y[:, -1]
+    weight = rng.integers(0, 3, 70) if weighted else None
+    found = []
+    for most, laid in ((1 << 22, X), (0, X), (1 << 22, np.asfortranarray(X))):
+        monkeypatch.setattr(matrix, "_LOADED", most)
+        model = clone(estimator).set_params(batch_size=16, max_iter=4, tol=0, random_state=0)
+        model.fit(laid, y, sample_weight=weight)
+        found.append(torch.cat([part.ravel() for part in model.module_.parameters()]))
+    assert all(torch.equal(found[0], other) for other in found[1:])
 
 
 def fitted(kind, choose, estimator, X):

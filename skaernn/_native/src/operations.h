@@ -53,8 +53,14 @@ struct Totals {
 };
 
 // What a call goes through: rows [first, last), `size` a batch.
+// Rows of numbers to read: those that are named, or one behind the other where none are.
+struct Picked {
+    const void* at;
+    const int64_t* rows;
+};
+
 struct Batches {
-    const void* const* inputs;
+    const Picked* inputs;
     const void* weights;  // of the rows; null: all 1
     int64_t first, last, size;
     double rate;

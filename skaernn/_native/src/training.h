@@ -13,11 +13,14 @@ enum StepPooling : int64_t { kLastStep, kMeanStep };
 template <class T>
 void load_rows(const Operation& o, const Step<T>& step) {
     Size steps = larger(o.k, 1);
-    const T* from = static_cast<const T*>(step.all.inputs[o.option]) + step.first * steps * o.n;
+    const Picked& input = step.all.inputs[o.option];
     Matrix<T> c = o.c.as<T>();
-    for (Size i = 0; i < step.rows; i++)
+    for (Size i = 0; i < step.rows; i++) {
+        Size place = step.first + i, row = input.rows ? input.rows[place] : place * steps;
+        const T* from = static_cast<const T*>(input.at) + row * o.n;
         for (Size t = 0; t < steps; t++, from += o.n)
             __builtin_memcpy(c(t * step.rows + i), from, o.n * sizeof(T));
+    }
 }
 
 template <class T>
