@@ -177,7 +177,13 @@ def test_tour_explains_itself_and_refuses_clearly(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("program", "record"), [("table", "speed"), ("table", "family"), ("table", "recurrent")]
+    ("program", "record"),
+    [
+        ("table", "speed"),
+        ("table", "family"),
+        ("table", "recurrent"),
+        ("predict_table", "predict"),
+    ],
 )
 def test_readme_shows_the_table_of_the_record(program, record):
     path = f"benchmarks/results/{record}.json"
