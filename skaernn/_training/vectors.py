@@ -106,7 +106,7 @@ class ReconstructionObjective(RowsObjective):
             seed=seed,
         )
         self.network, self.goal, self.principal = network, goal, principal
-        self._loaded = rows.loaded()
+        self._loaded = rows if self._one_batch else rows.loaded()  # that one is gathered once
         self.starts_well = network.linear_path
         if goal.of_batch:  # never in parts, and no batch much smaller than the others
             self.batch_size = -(-len(rows) // -(-len(rows) // self.batch_size))

@@ -317,31 +317,27 @@ def test_an_interrupted_call_ends_the_fit(late):
 @pytest.mark.parametrize("given", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
-    "estimator",
+    ("estimator", "target"),
     [
-        AutoencoderTransformer(2, (4,), scaling=None),
-        AutoencoderTransformer(2, (4,), dtype="float32"),
-        AutoencoderTransformer(2, (4,), corruption="gaussian", dropout=0.2),
-        RNNSequenceRegressor("gru", 3, scaling=None, input_skip=False),
-        RNNSequenceRegressor("lstm", 3, dtype="float64", return_sequences=True),
-        RNNSequenceClassifier("rnn", 3),
+        (AutoencoderTransformer(2, (4,), scaling=None), None),
+        (AutoencoderTransformer(2, (4,), dtype="float32"), None),
+        (AutoencoderTransformer(2, (4,), corruption="gaussian", dropout=0.2), None),
+        (RNNSequenceRegressor("gru", 3, scaling=None, input_skip=False), lambda X: X[:, -1, 0]),
+        (
+            RNNSequenceRegressor("lstm", 3, dtype="float64", return_sequences=True),
+            lambda X: X.sum(axis=2),
+        ),
+        (RNNSequenceClassifier("rnn", 3), lambda X: np.arange(len(X)) % 3),
     ],
     ids=["unscaled", "narrowed", "noisy", "unscaled sequences", "every step", "classes"],
 )
 def test_rows_read_where_they_lie_are_those_that_are_gathered(
-    estimator, weighted, given, monkeypatch
+    estimator, target, weighted, given, monkeypatch
 ):
     """X of any size: a small one is scaled once, a large one batch by batch."""
     rng = np.random.default_rng(0)
-    sequences = not hasattr(estimator, "transform")
-    X = rng.random((70, 6, 3) if sequences else (70, 6)).astype(given)
-    y = {
-        "AutoencoderTransformer": None,
-        "RNNSequenceRegressor": X.sum(axis=2) if sequences else None,
-        "RNNSequenceClassifier": np.arange(70) % 3,
-    }[type(estimator).__name__]
-    if type(estimator) is RNNSequenceRegressor and not estimator.return_sequences:
-        y = y[:, -1]
+    X = rng.random((70, 6) if target is None else (70, 6, 3)).astype(given)
+    y = None if target is None else target(X)
     weight = rng.integers(0, 3, 70) if weighted else None
     found = []
     for most, laid in ((1 << 22, X), (0, X), (1 << 22, np.asfortranarray(X))):
