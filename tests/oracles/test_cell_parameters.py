@@ -1,9 +1,12 @@
 """Parameters of recurrent cells: their start, their penalty, and torch's arrangement of them."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
+from skaernn.networks._sequences import cells
 from skaernn.networks._sequences.cells import CELLS, TorchCell, orthogonal
 
 OF_TORCH = [name for name, cell in CELLS.items() if issubclass(cell, TorchCell)]
@@ -68,10 +71,22 @@ def test_orthogonal_starts_are_uniform():
     assert abs(np.var(traces) - 1) < 0.5
 
 
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_every_entry_of_orthogonal_matrices_is_distributed_alike(size):
+def separate(size):
+    return orthogonal(20_000, size, torch.Generator().manual_seed(0)).double()
+
+
+def last_of_large(size):
+    generator = torch.Generator().manual_seed(0)
+    return torch.stack([orthogonal(2, size, generator)[1] for _ in range(20_000)]).double()
+
+
+@pytest.mark.parametrize(
+    ("draw", "size"), [(separate, 1), (separate, 2), (separate, 5), (last_of_large, 3)]
+)
+def test_every_entry_of_orthogonal_matrices_is_distributed_alike(draw, size, monkeypatch):
     n = 20_000
-    q = orthogonal(n, size, torch.Generator().manual_seed(0)).double()
+    monkeypatch.setattr(cells, "_LARGE", 3 if draw is last_of_large else 256)
+    q = draw(size)
     # moments of a coordinate of the unit sphere; 6 deviations, for up to 25 entries
     for power, expected in ((1, 0.0), (2, 1 / size), (4, 3 / (size * (size + 2)))):
         moment = (q**power).mean(0)
@@ -100,8 +115,11 @@ def test_orthogonal_matrices_are_products_of_reflections():
 
 
 def test_large_orthogonal_matrices_are_as_orthogonal_as_float32_has_it():
-    q = orthogonal(1, 512, torch.Generator().manual_seed(0))[0].double()
-    torch.testing.assert_close(q @ q.T, torch.eye(512).double(), rtol=0, atol=1e-6)
+    q = orthogonal(4, 512, torch.Generator().manual_seed(0)).double()
+    identity = torch.eye(512).double().expand_as(q)
+    torch.testing.assert_close(q @ q.mT, identity, rtol=0, atol=1e-6)
+    for one, other in itertools.combinations(q, 2):  # as little alike as any two
+        assert float((one @ other.mT).abs().max()) < 7 / 512**0.5
 
 
 def test_a_draw_of_zero_leaves_no_hole(monkeypatch):

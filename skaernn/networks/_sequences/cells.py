@@ -25,6 +25,8 @@ from torch import Tensor, nn
 
 from .stepped import Blocks, States, SteppedLayers
 
+_LARGE = 256  # units
+
 
 def start_weights(weight: Tensor, generator: torch.Generator) -> None:
     """Write random weights into `weight` (inputs, outputs), after Glorot & Bengio (2010).
@@ -43,7 +45,13 @@ def orthogonal(n: int, size: int, generator: torch.Generator) -> Tensor:
     vector one shorter than the last, whatever the other columns are (Stewart 1980). So the
     vectors are drawn at once, which saves the factorisation, half of the work. Orthogonal to
     1e-6, as good as weights in float32 can be.
+
+    Of large matrices, each of which takes as long as some batches of few steps, the first alone is
+    made so. The others are the first with rows and columns shifted along and random signs: each
+    is uniform by itself.
     """
+    if n > 1 and size >= _LARGE:
+        return _resigned(orthogonal(1, size, generator)[0], n, generator)
     draw = torch.empty(n, size, size, dtype=torch.float32, device="cpu")
     place = torch.arange(size, device="cpu")  # `triu` of a batch wakes threads, however small
     rows = draw.normal_(generator=generator)
@@ -55,6 +63,18 @@ def orthogonal(n: int, size: int, generator: torch.Generator) -> Tensor:
     rows /= (head + sign * length)[..., None]
     q = torch.linalg.householder_product(rows.mT, scales)
     return q.mT.mul_(-sign[..., None])  # the signs that R's diagonal would have made positive
+
+
+def _resigned(first: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """An orthogonal matrix, and `n` - 1 made of it: (n, size, size)."""
+    size = len(first)
+    shifts = torch.randint(size, (n, 2), generator=generator, device="cpu").tolist()
+    signs = torch.randint(2, (n, 2, size), generator=generator, device="cpu") * 2.0 - 1
+    others = [
+        first.roll(shift, (0, 1)).mul_(rows[:, None]).mul_(columns)
+        for shift, (rows, columns) in zip(shifts[1:], signs[1:], strict=True)
+    ]
+    return torch.stack([first, *others])
 
 
 @dataclass(frozen=True)
