@@ -40,9 +40,9 @@ ROUNDS, ROUNDS_OF_LONG, LONG = 5, 3, 1.0  # seconds
 BAR = 0.97
 NOTES = (
     "Two things to know. At 512 units a fit begins with some 10 ms for the orthogonal start, and "
-    "ends with a look at 32 rows or more, which says whether the loss has fallen: in fits of three "
-    "epochs of one batch both show. Over 500 steps the "
-    "gradient of a loss of the last step fades to denormal numbers, with which processors are "
+    "ends with a look at 32 rows or more, which says whether the loss has fallen: both show in "
+    "fits of three epochs of one batch. Over 500 steps the gradient of a loss of the last step "
+    "fades to denormal numbers, with which processors are "
     "slow: the estimator has zeros for them, the loop only after `torch.set_flush_denormal`. "
     "With that, the ratio at 128 units, 500 steps, batches of 32 was 1.5 in place of 4.6 for RNN "
     "and 1.4 in place of 10 for LSTM."
