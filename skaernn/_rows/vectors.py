@@ -1,6 +1,6 @@
 """Rows of a matrix as the autoencoders train on them.
 
-X itself is never copied: batches are gathered, converted and scaled one by one.
+Large X is not copied: batches are gathered, converted and scaled one by one.
 """
 
 from __future__ import annotations

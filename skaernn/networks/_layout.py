@@ -29,7 +29,12 @@ class Layout:
         for name in self.shapes:
             self.offsets[name] = self.size
             self.size += self._sizes[name]
-        self._named: dict[str, list[tuple[str, str]]] = {}  # by prefix: what follows it, names
+        # by prefix, that before the last dot or none: what follows it, names
+        self._named: dict[str, list[tuple[str, str]]] = {"": [(name, name) for name in shapes]}
+        for name in self.shapes:
+            prefix, dot, short = name.rpartition(".")
+            if dot:
+                self._named.setdefault(prefix + dot, []).append((short, name))
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of the blocks of `flat` (K, P): tensors (K, rows, columns) in its memory."""
@@ -40,15 +45,11 @@ class Layout:
         }
 
     def blocks(self, flat: Tensor, prefix: str = "") -> dict[str, Tensor]:
-        """Views of one model's `flat` (P,): the blocks whose names begin with `prefix`.
+        """Views of one model's `flat` (P,): the blocks of a prefix, such as ``"0.forward."``.
 
         Their names here are what follows it.
         """
-        named = self._named.get(prefix)
-        if named is None:
-            names = [name for name in self.shapes if name.startswith(prefix)]
-            named = self._named[prefix] = [(name.removeprefix(prefix), name) for name in names]
         return {
             short: flat.narrow(0, self.offsets[name], self._sizes[name]).view(self.shapes[name])
-            for short, name in named
+            for short, name in self._named.get(prefix, ())
         }
