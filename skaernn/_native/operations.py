@@ -51,6 +51,13 @@ class Place(Structure):
 _NOWHERE = Place()
 
 
+def _move(structure: Structure, name: str, begin: int, end: int, shift: int) -> None:
+    """Shift where a structure points to, if that lies in a part of memory."""
+    at = getattr(structure, name)
+    if at is not None and begin <= at < end:
+        setattr(structure, name, at + shift)
+
+
 class Operation(Structure):
     """One operation on matrices of m rows and n columns; a product has k summands."""
 
@@ -71,8 +78,7 @@ class Operation(Structure):
         """The same on matrices that lie elsewhere, where they lay in a part of memory."""
         moved = Operation.from_buffer_copy(self)
         for place in (moved.a, moved.b, moved.c, moved.d):
-            if place.at is not None and begin <= place.at < end:
-                place.at += shift
+            _move(place, "at", begin, end, shift)
         return moved
 
 
@@ -87,9 +93,7 @@ class LayerOperation(Operation):
         """The same with weights that lie elsewhere, where they lay in a part of memory."""
         structure = Pass.from_buffer_copy(self._structure)
         for name in ("weight", "candidate_bias"):
-            at = getattr(structure, name)
-            if at is not None and begin <= at < end:
-                setattr(structure, name, at + shift)
+            _move(structure, name, begin, end, shift)
         return LayerOperation(structure, back=bool(self.option))
 
 

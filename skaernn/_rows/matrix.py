@@ -43,7 +43,17 @@ class Matrix:
 
     def take(self, index: Tensor, out: Tensor) -> None:
         """Gather rows `index` into `out` (B, F), scaled and converted."""
-        gather(self.X, index, self.mean, self.scale, out)
+        X, mean, scale = self.X, self.mean, self.scale
+        if mean is None and X.dtype == out.dtype:
+            torch.index_select(X, 0, index, out=out)
+            return
+        rows = X.index_select(0, index)
+        if mean is not None:
+            if mean.dtype == rows.dtype:
+                rows.sub_(mean).div_(scale)
+            else:  # X float32, network float64
+                rows = (rows - mean) / scale
+        out.copy_(rows)
 
     def taken(self, index: Tensor, dtype: torch.dtype) -> Tensor:
         """Rows `index` in network units; classes become numbers."""
@@ -143,19 +153,3 @@ def _places(starts: Tensor, counts: Tensor, each: int | None) -> Tensor:
     begins = counts.cumsum(0) - counts
     t = torch.arange(int(counts.sum()), device=counts.device)
     return t + (starts - begins).repeat_interleave(counts)
-
-
-def gather(
-    X: Tensor, index: Tensor, mean: Tensor | None, scale: Tensor | None, out: Tensor
-) -> None:
-    """Write (X - mean) / scale of rows `index` of `X` into `out` (B, F)."""
-    if mean is None and X.dtype == out.dtype:
-        torch.index_select(X, 0, index, out=out)
-        return
-    rows = X.index_select(0, index)
-    if mean is not None:
-        if mean.dtype == rows.dtype:
-            rows.sub_(mean).div_(scale)
-        else:  # X float32, network float64
-            rows = (rows - mean) / scale
-    out.copy_(rows)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .content import MatrixContent
-from .matrix import Matrix, Picked, gather
+from .matrix import Matrix, Picked
 from .selection import Selection, select
 
 _BLOCK = 1 << 20  # elements handled at a time
@@ -107,7 +107,7 @@ class Rows:
 
     def take(self, index: Tensor, out: Tensor) -> None:
         """Gather rows `index` of X into `out` (B, F), scaled and converted."""
-        gather(self.X, index, self.mean, self.scale, out)
+        self._matrix.take(index, out)
 
     def taken(self, index: Tensor) -> Tensor:
         """Rows `index` of X, scaled and converted, (B, F)."""

@@ -2,7 +2,8 @@
 
 What Python and torch take for a batch of few rows is many times what its arithmetic takes. So the
 operations of a network's passes, of the loss and of the solver are recorded once, as a program of
-the kernels; rows are gathered, and noise is drawn, for as many batches as fit into a cache.
+the kernels, which read rows where they lie; what is scaled or drawn batch by batch is made for as
+many of them as fit into a cache.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Inputs(Protocol):
     n_rows: int
 
     def __call__(self, batch: Batch) -> list[Picked]:
-        """What is to be written there for the n rows of one or many batches, row by row."""
+        """What is to be written there for one or many batches: their n rows, or where they are."""
 
     def other_side(self, batch: Batch, inputs: list[Picked]) -> list[Picked] | None:
         """The same with the noise to its other side; None where that says nothing new."""
@@ -282,7 +283,7 @@ class CompiledSteps:
         self._operations = _array([*program.sums, *last])
         counter = state.slots.get("step")
         step = 0 if counter is None else int(counter)
-        # as an array: what torch does gives the lock away, and other threads take it
+        # of tensors, what arrays do in a third of the time
         self._counter = None if counter is None else counter.numpy()
         self._sums = _new_sums()
         self._zeroed = self._sums.numpy()

@@ -124,7 +124,7 @@ class ReconstructionObjective(RowsObjective):
         return ReconstructionObjective(
             self.network,
             self.goal,
-            rows.scaled(self.rows.mean, self.rows.scale),
+            rows.scaled(self.rows.mean, self.rows.scale).loaded(),
             batch_size=self.batch_size,
             seed=self.seed,
         )

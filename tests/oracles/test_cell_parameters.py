@@ -118,8 +118,9 @@ def test_large_orthogonal_matrices_are_as_orthogonal_as_float32_has_it():
     q = orthogonal(4, 512, torch.Generator().manual_seed(0)).double()
     identity = torch.eye(512).double().expand_as(q)
     torch.testing.assert_close(q @ q.mT, identity, rtol=0, atol=1e-6)
-    for one, other in itertools.combinations(q, 2):  # as little alike as any two
-        assert float((one @ other.mT).abs().max()) < 7 / 512**0.5
+    # the sum of a row's squares with random signs has the variance of its fourth powers, 3 / size
+    for one, other in itertools.combinations(q, 2):
+        assert float((one @ other.mT).abs().max()) < 5 * (3 / 512) ** 0.5
 
 
 def test_a_draw_of_zero_leaves_no_hole(monkeypatch):

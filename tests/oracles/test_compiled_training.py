@@ -130,6 +130,19 @@ def test_sums_and_gradients_are_those_of_torch(kind, dtype, weighted, name, choo
     assert_close(ours, torchs, dtype)
 
 
+@pytest.mark.parametrize("name", SPECS)
+def test_evaluations_share_no_more_than_memory_with_training(name):
+    """At other parameters than training has, and without its noise."""
+    objective, theta = objective_of(name)
+    elsewhere = theta + 0.1
+    expected = objective.evaluate(elsewhere)
+    again, _ = objective_of(name)
+    grad = torch.empty_like(theta)
+    evaluated(again.bound(theta, grad), again, grad)
+    assert again.evaluate(elsewhere) == pytest.approx(expected, rel=1e-12)
+    assert again.evaluate(theta) != pytest.approx(expected, rel=1e-4)
+
+
 @every_kind
 @every_type
 def test_widths_where_vectors_end(kind, dtype, choose):

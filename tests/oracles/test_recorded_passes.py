@@ -116,6 +116,20 @@ def assert_close(one, other, dtype):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ", ".join(map(str, case.values())))
+def test_evaluations_are_at_the_parameters_that_they_are_given(case, choose):
+    """In the memory of training, which has others."""
+    choose(case["kind"])
+    objective, theta = make_objective(case)
+    elsewhere = theta + 0.1
+    expected = objective.evaluate(elsewhere)
+    again, _ = make_objective(case)
+    bound = again.bound(theta, torch.empty_like(theta))
+    bound.sums(again.batches(0)[0])
+    assert again.evaluate(elsewhere) == pytest.approx(expected, rel=CLOSE[case["dtype"]])
+    assert again.evaluate(theta) != pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: ", ".join(map(str, case.values())))
 def test_sums_gradients_and_values_are_those_of_torch(case, choose):
     choose(case["kind"])
     objective, theta = make_objective(case)

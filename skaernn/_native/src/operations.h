@@ -52,15 +52,15 @@ struct Totals {
     double loss, count, penalty;
 };
 
-// What a call goes through: rows [first, last), `size` a batch.
 // Rows of numbers to read: those that are named, or one behind the other where none are.
-struct Picked {
+struct Input {
     const void* at;
     const int64_t* rows;
 };
 
+// What a call goes through: rows [first, last), `size` a batch.
 struct Batches {
-    const Picked* inputs;
+    const Input* inputs;
     const void* weights;  // of the rows; null: all 1
     int64_t first, last, size;
     double rate;

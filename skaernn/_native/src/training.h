@@ -13,7 +13,7 @@ enum StepPooling : int64_t { kLastStep, kMeanStep };
 template <class T>
 void load_rows(const Operation& o, const Step<T>& step) {
     Size steps = larger(o.k, 1);
-    const Picked& input = step.all.inputs[o.option];
+    const Input& input = step.all.inputs[o.option];
     Matrix<T> c = o.c.as<T>();
     for (Size i = 0; i < step.rows; i++) {
         Size place = step.first + i, row = input.rows ? input.rows[place] : place * steps;

@@ -47,11 +47,12 @@ def orthogonal(n: int, size: int, generator: torch.Generator) -> Tensor:
     1e-6, as good as weights in float32 can be.
 
     Of large matrices, each of which takes as long as some batches of few steps, the first alone is
-    made so. The others are the first with rows and columns shifted along and random signs: each
-    is uniform by itself.
+    made so. The others are the first with random signs of its columns: each is uniform by itself.
     """
     if n > 1 and size >= _LARGE:
-        return _resigned(orthogonal(1, size, generator)[0], n, generator)
+        first = orthogonal(1, size, generator)
+        signs = torch.randint(2, (n - 1, 1, size), generator=generator, device="cpu") * 2.0 - 1
+        return torch.cat([first, first * signs])
     draw = torch.empty(n, size, size, dtype=torch.float32, device="cpu")
     place = torch.arange(size, device="cpu")  # `triu` of a batch wakes threads, however small
     rows = draw.normal_(generator=generator)
@@ -63,18 +64,6 @@ def orthogonal(n: int, size: int, generator: torch.Generator) -> Tensor:
     rows /= (head + sign * length)[..., None]
     q = torch.linalg.householder_product(rows.mT, scales)
     return q.mT.mul_(-sign[..., None])  # the signs that R's diagonal would have made positive
-
-
-def _resigned(first: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """An orthogonal matrix, and `n` - 1 made of it: (n, size, size)."""
-    size = len(first)
-    shifts = torch.randint(size, (n, 2), generator=generator, device="cpu").tolist()
-    signs = torch.randint(2, (n, 2, size), generator=generator, device="cpu") * 2.0 - 1
-    others = [
-        first.roll(shift, (0, 1)).mul_(rows[:, None]).mul_(columns)
-        for shift, (rows, columns) in zip(shifts[1:], signs[1:], strict=True)
-    ]
-    return torch.stack([first, *others])
 
 
 @dataclass(frozen=True)
