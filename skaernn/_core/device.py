@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 
 from .interrupts import interrupts_deferred
+from .products import equal_rows
 
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 _SMALL_PRODUCT = 20e6  # floating point operations below which a second thread costs more
@@ -58,9 +59,13 @@ def precise(device: torch.device) -> torch.dtype:
 
 @contextmanager
 def exact_inference(device: torch.device):
-    """Context of `torch.inference_mode` in which no autocast of the caller's is at work."""
+    """Context of `torch.inference_mode` in which no autocast of the caller's is at work.
+
+    On the CPU, rows of products do not depend on the rows beside them.
+    """
     with (
         interrupts_deferred(),
+        equal_rows() if device.type == "cpu" else nullcontext(),
         torch.inference_mode(),
         torch.autocast(device.type, enabled=False),
     ):

@@ -111,7 +111,7 @@ def test_dropout_depends_on_content_alone():
     order = torch.tensor([4, 2, 0, 1, 5, 3])
     passes, grad = trained(network, theta, x, delta, draws=(keys, 7, 1))
     shuffled, other = trained(network, theta, x[order], delta, draws=(keys[order], 7, 1))
-    assert torch.equal(passes.output[0, 0], passes.output[0, 5])
+    torch.testing.assert_close(passes.output[0, 0], passes.output[0, 5])
     torch.testing.assert_close(shuffled.output[0], passes.output[0, order])
     torch.testing.assert_close(other, grad)
     for seed, epoch in ((8, 1), (7, 2)):
@@ -119,7 +119,7 @@ def test_dropout_depends_on_content_alone():
         assert not torch.equal(changed.output, passes.output)
     passes.draw_masks(keys, 7, 2)
     passes.forward()
-    assert torch.equal(passes.output[0, 0], passes.output[0, 5])
+    torch.testing.assert_close(passes.output[0, 0], passes.output[0, 5])
     without, _ = trained(replace(network, dropout=0.0), theta, x, delta)
     assert not torch.allclose(without.output, passes.output)
     evaluated = network.passes(theta, None, 6, linear_output=False)
