@@ -86,6 +86,23 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         - "attention": the mean weighted by softmax(h_t q), with q learnt [8]_
     input_skip : bool, default=True
         Whether the output layer reads x_t as well: the term W_xo x_t. Pooled as h_t is.
+    linear_path : {"auto", "window", "pooled"} or False, default="auto"
+        The affine map that stands beside the network. It starts at logistic regression, its
+        penalty as strong as leaving out each sequence finds best for ridge regression (Allen
+        1974) [10]_. The network starts at zero, so that training begins at the linear model, and
+        the training loss does not end above its.
+
+        - "window": of every step by its place, counted from the first one, as of rows padded
+          with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
+          for streams that go on and on, choose "pooled"
+        - "pooled": of x_t as the output reads it; wants `input_skip`
+        - "auto": "window" where a sequence has one output and no `initial_state`, where either
+          sequences or steps times channels are at most 2048, and padding makes at most four steps
+          of one; else "pooled", if it can be
+        - False: there is none, and training begins at the best constant
+
+        A window is trained on, along its principal directions, where there are five sequences or
+        more for each weight of it; else it stays what it starts as.
     n_channels : int, default=1
         What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
         the other.
@@ -115,6 +132,13 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
         sequences, as in `MLPRegressor`. It spares biases.
+    weight_decay : float or "auto", default="auto"
+        What the weights of the network lose in each step of "adam" and "sgd", w -= learning_rate
+        weight_decay w, apart from the gradient (Loshchilov & Hutter 2019) [11]_. "auto" is as
+        strong as the noise: min(8000 s / n, 1.5) for n losses and the share s of the variance that
+        the last epoch has left over; 0 without a linear path. It keeps the network from learning
+        noise by heart: choose 0 for data that have none, 5 for few rows that are all noise. It
+        spares biases and the linear path.
     batch_size : int or "auto", default="auto"
         Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200
@@ -151,9 +175,11 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         ``layers`` are an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
     state_size_ : int
         Width of a state: ``hidden_size`` for each layer (twice that for "lstm"), then the sums
-        of the pooling, if it has any.
+        of the pooling, if it has any, and of a window that the linear path reads.
     classes_ : ndarray of shape (n_classes,)
         The classes, sorted; one that only sequences of weight 0 have is one of them.
+    linear_path_ : str or False
+        "window", "pooled" or False: what `linear_path` came to.
     n_outputs_ : int
         1: the class of a sequence, or of a step.
     n_iter_ : int
@@ -186,7 +212,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     length from step to step; the forget gates of "lstm" start with bias 1 (Gers et al. 2000;
     Jozefowicz et al. 2015) [6]_, so that it remembers before it has learnt to; the gradient is
     clipped to `max_grad_norm`. Input weights start after Glorot & Bengio (2010), the output layer
-    at zero: training begins at the mean of the targets, or at the shares of the classes.
+    at zero: training begins at the linear path or, without one, at the best constant.
 
     The answer to a sequence does not depend on padding, on the sequences beside it, or on whether
     it came in one piece: of a 3-D X, ``predict(X[:, :t], return_state=True)`` and then
@@ -221,6 +247,9 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
        long-term memory problems. ICLR workshop, 2016.
     .. [9] L. Feng, F. Tung, M. O. Ahmed, Y. Bengio, H. Hajimirsadeghi: Were RNNs all we needed?
        arXiv 2410.01201, 2024.
+    .. [10] D. M. Allen: The relationship between variable selection and data augmentation and a
+       method for prediction. Technometrics 16, 1974.
+    .. [11] I. Loshchilov, F. Hutter: Decoupled weight decay regularization. ICLR 2019.
 
     Examples
     --------
@@ -255,6 +284,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         return_sequences: bool = False,
         pooling: str = "last",
         input_skip: bool = True,
+        linear_path: str | bool = "auto",
         n_channels: int = 1,
         scaling: str | None = "standard",
         dropout: float = 0.0,
@@ -265,6 +295,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         schedule: str = "cosine",
         momentum: float = 0.9,
         alpha: float = 0.0,
+        weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int = 200,
         tol: float = 0.0001,
@@ -286,6 +317,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         self.return_sequences = return_sequences
         self.pooling = pooling
         self.input_skip = input_skip
+        self.linear_path = linear_path
         self.n_channels = n_channels
         self.scaling = scaling
         self.dropout = dropout
@@ -296,6 +328,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         self.schedule = schedule
         self.momentum = momentum
         self.alpha = alpha
+        self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol

@@ -331,6 +331,7 @@ def _train(
             validated=validation is not None,
             may_rise=incremental,
             start_loss=None if state.resumed else objective.start_loss,
+            negligible=objective.negligible,
         )
         vars(estimator).update(attributes(state))
         if incremental and state.reason not in ("diverged", "worse") and _all_finite(state.slots):
@@ -350,6 +351,7 @@ def _train(
                 ),
                 # a line search needs the gradient of what it looks at
                 max_norm=None if SOLVERS[estimator.solver].full_batch else estimator.max_grad_norm,
+                decay=plan.decay(objective),
                 plateau=None if incremental else plateau,
                 validation=validation,
                 reporter=reporter,

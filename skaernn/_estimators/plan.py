@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from .._training.loop import TrainingState
 from .._training.objective import RowsObjective
 from .fitting import Fitted, TrainingInput
 
@@ -53,6 +54,10 @@ class Plan(ABC):
         **how
             `alpha`, `batch_size`, `shuffle` and `seed`, as `RowsObjective` has them.
         """
+
+    def decay(self, objective: RowsObjective) -> Callable[[TrainingState], float] | None:
+        """The weight decay of an epoch, from the state that it begins with; None: none."""
+        return None
 
     @abstractmethod
     def resume(self, fitted: Fitted, module, rows, form, **how) -> RowsObjective:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from .._core.compat import Self, StrOptions, available_if, fit_context
+from .._core.compat import (
+    Interval,
+    InvalidParameterError,
+    Self,
+    StrOptions,
+    available_if,
+    fit_context,
+)
 from .._core.device import numpy_dtype, precise
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
@@ -25,7 +34,9 @@ from .._rows.matrix import Counted
 from .._rows.selection import Selection
 from .._training.loop import TrainingState
 from ..networks import (
+    POOLED,
     POOLINGS,
+    WINDOW,
     OwnRecurrentNetwork,
     RecurrentModule,
     RecurrentNetwork,
@@ -39,18 +50,24 @@ from .sequence_plan import SequencePlan
 # asked for; it takes it for what it is used as.
 Answer = Any
 
+_WIDEST = 2048  # columns or rows, the fewer of them, of windows that "auto" factors
+_PADDED = 4  # times as many steps as there are, at most, that "auto" pads sequences to
+
 
 class PredictorEstimator(SequenceEstimator):
     """Recurrent networks on sequences; a subclass says what they predict."""
 
     module_: RecurrentModule
     state_size_: int
+    linear_path_: str | bool
 
     _parameter_constraints: dict = {
         **SequenceEstimator._parameter_constraints,
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "input_skip": ["boolean"],
+        "linear_path": [StrOptions({"auto", WINDOW, POOLED}), "boolean"],
+        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
     }
     _architecture: tuple[str, ...] = (
         "cell",
@@ -61,6 +78,7 @@ class PredictorEstimator(SequenceEstimator):
         "return_sequences",
         "pooling",
         "input_skip",
+        "linear_path",
         "scaling",
         "dtype",
     )
@@ -195,16 +213,19 @@ class PredictorEstimator(SequenceEstimator):
                 "or set return_sequences=False."
             )
         self._check_cell()
+        self._check_linear_path()
         return SequencePlan(
             describe=self._describe,
             loss_on=self._loss_on,
             scaling=self.scaling,
             dropout=float(self.dropout),
             factory=self.cell if callable(self.cell) else None,
+            weight_decay=self.weight_decay,
         )
 
     def _describe(self, form: Form) -> RecurrentNetwork | OwnRecurrentNetwork:
         n_outputs, output_activation = self._output(form)
+        pools = self.linear_path in ("auto", POOLED) and self._is_linear() and self.input_skip
         return recurrent_network(
             n_inputs=form.n_channels,
             hidden_size=int(self.hidden_size),
@@ -212,8 +233,53 @@ class PredictorEstimator(SequenceEstimator):
             pooling=None if self.return_sequences else self.pooling,
             input_skip=bool(self.input_skip),
             output_activation=output_activation,
+            linear_path=WINDOW if form.window else POOLED if pools else None,
             **self._layers(),
         )
+
+    def _is_linear(self) -> bool:
+        """Whether nothing but the loss's own link stands behind the output."""
+        return getattr(self, "output_activation", "identity") == "identity"
+
+    def _check_linear_path(self) -> None:
+        """Refuse a linear path that the other parameters leave no room for."""
+        path = self.linear_path
+        if path is True:
+            raise InvalidParameterError(
+                "linear_path=True does not say which one: use 'auto', or choose 'window', which "
+                "reads every step by its place, or 'pooled', which reads x as the network is read."
+            )
+        if path in (WINDOW, POOLED) and not self._is_linear():
+            raise ValueError(
+                f"linear_path={path!r} has to be linear up to the output, and there is "
+                f"output_activation={self.output_activation!r}. Use 'identity', or "
+                "linear_path=False."
+            )
+        if path == WINDOW and self.return_sequences:
+            raise ValueError(
+                "linear_path='window' is a map to one output from all steps, and "
+                "return_sequences=True wants an output for each step. Use linear_path='pooled'."
+            )
+        if path == POOLED and not self.input_skip:
+            raise ValueError(
+                "linear_path='pooled' is what the output reads of x, and input_skip=False keeps x "
+                "from it. Use input_skip=True, or linear_path='window' or False."
+            )
+
+    def _window(self, sequences: Sequences) -> int:
+        """Steps of the window that the linear path reads; 0 where it does not."""
+        n_steps = int(sequences.lengths.max())
+        if self.linear_path == WINDOW:
+            return n_steps
+        n_columns = n_steps * sequences.n_channels
+        pays = (
+            self.linear_path == "auto"
+            and self._is_linear()
+            and not self.return_sequences
+            and min(n_columns, len(sequences)) <= _WIDEST
+            and n_steps * len(sequences) <= _PADDED * int(sequences.lengths.sum())
+        )
+        return n_steps if pays else 0
 
     def _read(
         self,
@@ -230,8 +296,11 @@ class PredictorEstimator(SequenceEstimator):
     ) -> TrainingInput:
         sequences = self._read_sequences(X, lengths, form, plan.scaling, suffix)
         seen = Form.of(sequences, form, lengths=lengths)
+        first = form is None
+        if first and self.linear_path == WINDOW:
+            seen = replace(seen, window=self._window(sequences))
         targets, seen = self._read_targets(
-            y, sequences, seen, first=form is None, name=f"y{suffix}", **of_targets
+            y, sequences, seen, first=first, name=f"y{suffix}", **of_targets
         )
         if sequences.steps.dtype == np.float32 or self.dtype == "float32":
             check_fits_dtype(targets.values, torch.float32, f"y{suffix}")
@@ -240,6 +309,8 @@ class PredictorEstimator(SequenceEstimator):
         if initial_state is not None:
             dtype = np.dtype(self.dtype or sequences.steps.dtype)
             state = check_state(initial_state, sequences, plan.describe(seen), dtype, suffix)
+        if first and state is None:  # with one, "auto" goes on from it
+            seen = replace(seen, window=self._window(sequences))
         parts = [sequences.content, targets.content(sequences)]
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
@@ -276,6 +347,7 @@ class PredictorEstimator(SequenceEstimator):
             **self._training_attributes(form, objective, state),
             "n_outputs_": form.n_outputs,
             "state_size_": sum(objective.network.state_widths),
+            "linear_path_": objective.network.linear_path or False,
         }
 
     @property

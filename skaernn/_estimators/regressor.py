@@ -46,7 +46,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     are in the units of y.
 
     To tune first: `hidden_size`, `learning_rate` (1e-3 to 3e-2), `max_iter`, then `cell`;
-    `dropout`, `alpha` or `early_stopping` for fewer than a few hundred sequences.
+    `weight_decay`, `dropout` or `early_stopping` for fewer than a few hundred sequences.
 
     Parameters
     ----------
@@ -80,6 +80,23 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         - "attention": the mean weighted by softmax(h_t q), with q learnt [8]_
     input_skip : bool, default=True
         Whether the output layer reads x_t as well: the term W_xo x_t. Pooled as h_t is.
+    linear_path : {"auto", "window", "pooled"} or False, default="auto"
+        The affine map that stands beside the network. It starts at ridge regression, its strength
+        chosen by leaving out each sequence (Allen 1974) [10]_; for "poisson" and
+        "binary_cross_entropy" at the minimum of their loss. The network starts at zero, so that
+        training begins at the linear model, and the training loss does not end above its.
+
+        - "window": of every step by its place, counted from the first one, as of rows padded
+          with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
+          for streams that go on and on, choose "pooled"
+        - "pooled": of x_t as the output reads it; wants `input_skip`
+        - "auto": "window" where a sequence has one output and no `initial_state`, where either
+          sequences or steps times channels are at most 2048, and padding makes at most four steps
+          of one; else "pooled", if it can be; with an `output_activation`, False
+        - False: there is none, and training begins at the best constant
+
+        A window is trained on, along its principal directions, where there are five sequences or
+        more for each weight of it; else it stays what it starts as.
     output_activation : str, default="identity"
         f_o, one of "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus",
         "gelu", "silu". Anything but "identity" leaves y unscaled. The losses "poisson",
@@ -126,6 +143,13 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     alpha : float, default=0.0
         Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
         sequences, as in `MLPRegressor`. It spares biases.
+    weight_decay : float or "auto", default="auto"
+        What the weights of the network lose in each step of "adam" and "sgd", w -= learning_rate
+        weight_decay w, apart from the gradient (Loshchilov & Hutter 2019) [11]_. "auto" is as
+        strong as the noise: min(8000 s / n, 1.5) for n losses and the share s of the variance that
+        the last epoch has left over; 0 without a linear path. It keeps the network from learning
+        noise by heart: choose 0 for data that have none, 5 for few rows that are all noise. It
+        spares biases and the linear path.
     batch_size : int or "auto", default="auto"
         Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200
@@ -162,7 +186,9 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         ``layers`` are an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
     state_size_ : int
         Width of a state: ``hidden_size`` for each layer (twice that for "lstm"), then the sums
-        of the pooling, if it has any.
+        of the pooling, if it has any, and of a window that the linear path reads.
+    linear_path_ : str or False
+        "window", "pooled" or False: what `linear_path` came to.
     n_outputs_ : int
         Targets of a sequence, or of a step.
     n_iter_ : int
@@ -196,7 +222,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     length from step to step; the forget gates of "lstm" start with bias 1 (Gers et al. 2000;
     Jozefowicz et al. 2015) [6]_, so that it remembers before it has learnt to; the gradient is
     clipped to `max_grad_norm`. Input weights start after Glorot & Bengio (2010), the output layer
-    at zero: training begins at the mean of the targets, or at the shares of the classes.
+    at zero: training begins at the linear path or, without one, at the best constant.
 
     The answer to a sequence does not depend on padding, on the sequences beside it, or on whether
     it came in one piece: of a 3-D X, ``predict(X[:, :t], return_state=True)`` and then
@@ -232,6 +258,9 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
        long-term memory problems. ICLR workshop, 2016.
     .. [9] L. Feng, F. Tung, M. O. Ahmed, Y. Bengio, H. Hajimirsadeghi: Were RNNs all we needed?
        arXiv 2410.01201, 2024.
+    .. [10] D. M. Allen: The relationship between variable selection and data augmentation and a
+       method for prediction. Technometrics 16, 1974.
+    .. [11] I. Loshchilov, F. Hutter: Decoupled weight decay regularization. ICLR 2019.
 
     Examples
     --------
@@ -268,6 +297,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         return_sequences: bool = False,
         pooling: str = "last",
         input_skip: bool = True,
+        linear_path: str | bool = "auto",
         output_activation: str = "identity",
         n_channels: int = 1,
         scaling: str | None = "standard",
@@ -280,6 +310,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         schedule: str = "cosine",
         momentum: float = 0.9,
         alpha: float = 0.0,
+        weight_decay: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int = 200,
         tol: float = 0.0001,
@@ -301,6 +332,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         self.return_sequences = return_sequences
         self.pooling = pooling
         self.input_skip = input_skip
+        self.linear_path = linear_path
         self.output_activation = output_activation
         self.n_channels = n_channels
         self.scaling = scaling
@@ -313,6 +345,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         self.schedule = schedule
         self.momentum = momentum
         self.alpha = alpha
+        self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -556,12 +589,25 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             horizon = check_count(horizon, "horizon")
         self._check_is_fitted()
         self._check_has_deviations(return_std)
+        if initial_state is not None and self._form.window:
+            raise ValueError(
+                "forecast from an initial_state would need the steps before it, which linear_path="
+                "'window' reads by their place. Pass the whole sequences, or fit with "
+                "linear_path='pooled' or False."
+            )
         sequences, output, ended = self._run_on(X, lengths, initial_state)
         check_feeds_back(self.n_outputs_, sequences.n_channels, self._form.follows, horizon)
         n_numbers = 2 * len(sequences) * n_steps * sequences.n_channels  # in pieces, and joined
         check_fits_memory("n_steps", f"{n_steps} steps of each sequence", n_numbers)
         found = forecast(
-            self._run, self._fitted.network, sequences, output, ended, n_steps, self.n_outputs_
+            self._run,
+            self._fitted.network,
+            sequences,
+            output,
+            ended,
+            n_steps,
+            self.n_outputs_,
+            self._form.window,
         )
         return (found[:, 0], found[:, 1]) if return_std else found[:, 0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from .._losses.loss import Loss
 from .._rows.matrix import Counted
 from .._rows.moments import feature_scales, moments, units_in
 from .._rows.sequences import SequenceRows
+from .._training.decay import NoiseDecay
+from .._training.linear import LinearPath, linear_start
 from .._training.sequences import RecurrentObjective
 from ..networks import OwnRecurrentNetwork, RecurrentNetwork, SequenceAutoencoder
 from .plan import Plan
@@ -31,6 +33,7 @@ class SequencePlan(Plan):
     dropout : float
     factory : callable or None
         What makes the layers, if the user has such a function.
+    weight_decay : float, "auto" or None
     """
 
     describe: Callable[[Form], RecurrentNetwork | OwnRecurrentNetwork | SequenceAutoencoder]
@@ -38,6 +41,7 @@ class SequencePlan(Plan):
     scaling: str | None
     dropout: float
     factory: Callable | None = None
+    weight_decay: float | str | None = None
     advice: str = "a smaller hidden_size or n_layers"
     noise: Mapping[str, Any] = field(init=False)
 
@@ -54,12 +58,30 @@ class SequencePlan(Plan):
     def begin(self, network, rows: SequenceRows, form: Form, **how):
         loss = self.loss_on(rows.answers, form)
         rows = rows.scaled(**self._units(rows, loss, network))
-        return RecurrentObjective(network, loss, rows, **how)
+        linear = None
+        if getattr(network, "linear_path", None):  # autoencoders have none
+            linear = linear_start(network, loss, rows, form.window)
+            if linear.basis is not None:
+                network = replace(network, path_rank=linear.basis.shape[1])
+        return RecurrentObjective(network, loss, rows, linear=linear, **how)
 
     def resume(self, fitted, module, rows: SequenceRows, form: Form, **how):
         network = fitted.network.with_dropout(self.dropout)
         loss = self.loss_on(rows.answers, form)
-        return RecurrentObjective(network, loss, rows.scaled(**module.units), **how)
+        rows, linear = rows.scaled(**module.units), None
+        if form.window:
+            linear = LinearPath(module.path_start, module.path_basis)
+        return RecurrentObjective(network, loss, rows, linear=linear, **how)
+
+    def decay(self, objective):
+        if not self.weight_decay or objective.shrunk is None:
+            return None
+        if self.weight_decay != "auto":
+            return lambda state: float(self.weight_decay)
+        if not objective.network.linear_path:  # all is still to be learnt
+            return None
+        decay = NoiseDecay.on(objective)
+        return lambda state: decay(state.loss_curve)
 
     def _units(self, rows: SequenceRows, loss: Loss, network) -> dict[str, torch.Tensor]:
         """Means and deviations of channels and, where the output can be moved, of targets."""

@@ -51,6 +51,7 @@ def forecast(
     state: np.ndarray | None,
     n_steps: int,
     n_values: int,
+    window: int = 0,
 ) -> np.ndarray:
     """What follows `sequences`, (n, 1, n_steps, C), or (n, 2, n_steps, C) with deviations.
 
@@ -65,14 +66,20 @@ def forecast(
     n_steps : int
     n_values : int
         How many of the outputs are values, which come before the deviations.
+    window : int
+        Steps that the network is to see at most: it reads them by their place. 0: any number.
     """
+    if window and int(sequences.lengths.max()) > window:
+        sequences = _ends(sequences, window)
+        output, state = run(sequences, None)
     found: list[np.ndarray] = []
     n_parts, n_channels = output.shape[1] // n_values, sequences.n_channels
     while sum(block.shape[2] for block in found) < n_steps:
         if found:
             values = found[-1][:, 0]
-            if network.stateless:  # there is no state to go on from
+            if network.stateless or window:  # there is no state to go on from
                 sequences, state = _joined(sequences, values), None
+                sequences = _ends(sequences, window) if window else sequences
             else:
                 sequences = _of_array(values)
             output, state = run(sequences, state)
@@ -96,3 +103,10 @@ def _joined(sequences: Sequences, more: np.ndarray) -> Sequences:
         parts += [sequences.steps[start : start + length], tail]
     lengths = sequences.lengths + more.shape[1]
     return Sequences(np.concatenate(parts), np.cumsum(lengths) - lengths, lengths, None)
+
+
+def _ends(sequences: Sequences, n_steps: int) -> Sequences:
+    """The last steps of each sequence, at most so many."""
+    lengths = np.minimum(sequences.lengths, n_steps)
+    starts = sequences.starts + sequences.stride * (sequences.lengths - lengths)
+    return Sequences(sequences.steps, starts, lengths, None)

@@ -135,6 +135,8 @@ class Form:
         Sorted.
     follows : bool or None
         Whether targets were seen to be the next values of all channels; None: or not to be.
+    window : int
+        Steps that a linear path reads by their place; 0: none does.
     """
 
     n_channels: int
@@ -146,6 +148,7 @@ class Form:
     flat: bool = True
     classes: np.ndarray | None = None
     follows: bool | None = None
+    window: int = 0
 
     @classmethod
     def of(cls, sequences: Sequences, before: Form | None = None, *, lengths=None) -> Form:

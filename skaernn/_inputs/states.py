@@ -35,9 +35,9 @@ def check_state(
         state = _checked(state, expected, name, network)
     if state.dtype.itemsize > dtype.itemsize and np.abs(state).max() > np.finfo(dtype).max:
         raise ValueError(f"Input {name} contains a value too large for dtype('{dtype}').")
-    counts = network.count_column
-    if counts is not None and (state[:, counts] < 0).any():
-        raise ValueError(f"{name} holds a negative number of steps in column {counts}.")
+    for counts in network.count_columns:
+        if (state[:, counts] < 0).any():
+            raise ValueError(f"{name} holds a negative number of steps in column {counts}.")
     return state if state.any() else None
 
 

@@ -80,6 +80,20 @@ class Loss(ABC):
         """The output (O,) to begin with, before its activation, for targets of these moments."""
         return mean
 
+    def exact(self, target: Tensor) -> Tensor | None:
+        """The outputs, before their activation, of least loss; None: that is zero."""
+        return None
+
+    def left_over(self, value: float, constant: float, perfect: float) -> float:
+        """The share of the variance that a mean loss says is not explained.
+
+        Parameters
+        ----------
+        value, constant, perfect : float
+            Mean losses: that of some outputs, of the best constant ones, the least possible.
+        """
+        return max(value - perfect, 0.0) / max(constant - perfect, 1e-12)
+
     def check_targets(self, low: float, high: float) -> str | None:
         """What targets must be, if some between `low` and `high` are not."""
         return None

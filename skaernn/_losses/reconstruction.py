@@ -79,6 +79,9 @@ class BinaryCrossEntropy(ReconstructionLoss):
     def link(self, mean, deviation=None):
         return torch.logit(mean.clamp(1e-3, 1 - 1e-3))
 
+    def exact(self, target):
+        return torch.logit(target.clamp(1e-6, 1 - 1e-6))
+
     def start_decoder(self, decode, mean):
         # logistic(logit(m) + u) = m + m (1 - m) u + O(u^2), and m (1 - m) is at most 1/4
         return 4 * decode, self.link(mean)
@@ -112,6 +115,9 @@ class Poisson(ReconstructionLoss):
 
     def link(self, mean, deviation=None):
         return mean.clamp_min(1e-6).log()
+
+    def exact(self, target):
+        return self.link(target)
 
     def start_decoder(self, decode, mean):
         # exp(log(m) + u) = m + m u + O(u^2); rare counts are not to grow out of all proportion

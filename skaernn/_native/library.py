@@ -17,7 +17,7 @@ import torch
 from .._core.warn import warn_user
 from .functions import Functions
 
-ABI = 5  # of structures and functions; `src/kernels.cpp` has the same
+ABI = 6  # of structures and functions; `src/kernels.cpp` has the same
 VARIABLE = "SKAERNN_KERNELS"
 TORCH = "torch"
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # the best one first

@@ -34,6 +34,7 @@ class Code(IntEnum):
     LAYER = 16
     POOL = 17
     POOL_BACK = 18
+    SHRINK = 19
 
 
 class Place(Structure):
@@ -118,6 +119,7 @@ class Batches(Structure):
         ("last", c_int64),
         ("size", c_int64),
         ("rate", c_double),
+        ("lost", c_double),
         ("step", c_int64),
         ("sums", c_void_p),
     ]

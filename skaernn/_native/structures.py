@@ -67,6 +67,9 @@ class Network(Structure):
         ("n_outputs", c_int64),
         ("state_width", c_int64),
         ("state_of_pool", c_int64),
+        ("n_skipped", c_int64),
+        ("n_places", c_int64),
+        ("window", c_void_p),
         ("layers", POINTER(Layer)),
         ("output", POINTER(Layer)),
         ("query", POINTER(Layer)),
@@ -197,6 +200,13 @@ class Kept:
         floats = [cast(part.data_ptr(), _FLOATS) for part in narrow]
         is_wide = torch.float64 in (mean.dtype, scale.dtype)
         return Units(*doubles, *floats, int(is_wide))
+
+    def rows(self, matrix: Tensor) -> int:
+        """The address of a matrix whose rows are filled up with zeros to whole vectors."""
+        lanes = self._vector_bytes // matrix.element_size()
+        rows = functional.pad(matrix, (0, -matrix.shape[1] % lanes)).contiguous().clone()
+        self._owners.append(rows)
+        return rows.data_ptr()
 
     def array(self, layers: Sequence[Layer]):
         """The layers side by side."""

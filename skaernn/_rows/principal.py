@@ -136,7 +136,7 @@ def principal_components(
         if _is_precise(found, n_components):
             return found
         size = max(_BLOCK // rows.n_features, _ROWS_A_FEATURE * rows.n_features)
-        matrix = _triangle(centred(size))
+        matrix = triangle(centred(size))
     _, singular, components = torch.linalg.svd(matrix, full_matrices=False)
     return _signed(mean, unit, singular.square() / len(rows), components.T)
 
@@ -178,16 +178,16 @@ def _is_precise(found: PrincipalComponents, n_components: int | float | None) ->
     return n >= n_features or found.left(n) >= _LEAST_LEFT * float(found.variances[0])
 
 
-def _triangle(blocks: Iterable[Tensor]) -> Tensor:
+def triangle(blocks: Iterable[Tensor]) -> Tensor:
     """R (F, F) of the QR decomposition of rows, which has their singular values and vectors.
 
     Nothing is squared, and no more than a block is held.
     """
-    triangle = None
+    found = None
     for block in map(_solvable, blocks):
-        stacked = block if triangle is None else torch.cat([triangle, block])
-        triangle = torch.linalg.qr(stacked, mode="r").R
-    return triangle
+        stacked = block if found is None else torch.cat([found, block])
+        found = torch.linalg.qr(stacked, mode="r").R
+    return found
 
 
 def _signed(

@@ -18,6 +18,7 @@ from .selection import Selection
 _GROUPED = 16  # batches among which sequences of similar length are looked for
 _FEWEST = 4  # batches that are worth it
 _CHANCE = 0.2  # what chance adds to a length, at most
+_WINDOWS = 1 << 22  # numbers of windows at a time
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class SequenceRows:
         See `Source` in `batch`; index counts sequences.
     n_steps : int or None
         Steps of each sequence, if all are equally long.
+    path : Tensor of shape (n, r + O) or None
+        What windows come to, where the network reads these; see `RecurrentPasses`.
     """
 
     inputs: Matrix
@@ -54,6 +57,7 @@ class SequenceRows:
     mean_weight: float
     dtype: torch.dtype
     n_steps: int | None
+    path: Tensor | None = None
 
     @classmethod
     def of(
@@ -152,6 +156,43 @@ class SequenceRows:
             weight = self.weight[:, 0].double()
             weight = weight * (counts.sum() / (weight * counts).sum())
         return Counted(matrix, starts[self.index], counts, weight, each)
+
+    def windows(self, index: Tensor, n_steps: int, dtype: torch.dtype) -> Tensor:
+        """Scaled steps of sequences, those of each in a row, (m, T C), and a one behind them.
+
+        Cut to `n_steps` T, padded with zeros; those that go on from a state begin at its place.
+        """
+        begins = 0 if self.state is None else self.state[index, -1:].long()
+        step = torch.arange(n_steps, device=self.device) - begins
+        starts, lengths = self.starts[index, None], self.lengths[index, None]
+        there = ((step >= 0) & (step < lengths)).view(-1, 1)
+        where = (starts + step.clamp(min=0).minimum(lengths - 1)).view(-1)
+        steps = torch.empty(len(where), self.inputs.X.shape[1], dtype=dtype, device=self.device)
+        self.inputs.take(where, steps)
+        rows = steps.new_ones(len(index), n_steps * steps.shape[1] + 1)
+        rows[:, :-1] = steps.mul_(there).view(len(index), -1)
+        return rows
+
+    def with_path(self, basis: Tensor, start: Tensor) -> SequenceRows:
+        """The same with what windows come to, in units of the network.
+
+        Parameters
+        ----------
+        basis : Tensor of shape (T C + 1, r)
+            Directions.
+        start : Tensor of shape (T C + 1, O)
+            The map that training begins with.
+        """
+        both = torch.cat([basis, start], dim=1).to(device=self.device, dtype=self.dtype)
+        n_steps = (len(both) - 1) // self.inputs.X.shape[1]
+        path = both.new_zeros(len(self.starts), both.shape[1])
+        n_outputs = start.shape[1]
+        for index in self.index.split(max(1, _WINDOWS // len(both))):
+            found = self.windows(index, n_steps, self.dtype) @ both
+            if self.state is not None:  # the sum so far
+                found[:, -n_outputs:] += self.state[index, -n_outputs - 1 : -1]
+            path[index] = found
+        return replace(self, path=path)
 
     def sample(self, n: int) -> SequenceRows:
         """At most `n` of the sequences, evenly spaced."""

@@ -236,10 +236,13 @@ class OnRows(Objective, Protocol):
     batch_size : int
     decay : Tensor of shape (P,) or None
         What the L2 penalty pulls each parameter by.
+    shrunk : Tensor of shape (P,) or None
+        How much weight decay acts on each parameter.
     """
 
     batch_size: int
     decay: Tensor | None
+    shrunk: Tensor | None
 
     def shuffled(self, epoch: int) -> Batch:
         """All rows in the order that they have in the batches of an epoch."""
@@ -280,6 +283,8 @@ class CompiledSteps:
         places |= {place: state.slots[slot][0] for place, slot in zip("cd", memory, strict=False)}
         numbers = tuple(getattr(solver, name) for name in names)
         last.append(program.make(code, 1, n, numbers=numbers, **places))
+        if objective.shrunk is not None:
+            last.append(program.make(Code.SHRINK, 1, n, b=objective.shrunk, c=theta))
         self._operations = _array([*program.sums, *last])
         counter = state.slots.get("step")
         step = 0 if counter is None else int(counter)
@@ -311,12 +316,12 @@ class CompiledSteps:
             yield everything if begin == 0 and end >= n else everything.rows(begin, end)
             begin, end = end, end + self._at_once
 
-    def take(self, part: Batch, learning_rate: float) -> Tensor:
+    def take(self, part: Batch, learning_rate: float, lost: float = 0.0) -> Tensor:
         """See `Steps`."""
         batches = self._batches
         if self._loaded[0] is not part:  # the one batch of a fit is gathered once
             self._loaded = part, self._program.inputs(part)
-        batches.rate = min(float(learning_rate), self._fastest)
+        batches.rate, batches.lost = min(float(learning_rate), self._fastest), lost
         made = batches.step
         self._program.run(self._operations, self._loaded[1], part, batches)
         self._state.step += batches.step - made

@@ -44,10 +44,13 @@ class Objective(Protocol):
         one batch, no noise.
     n_rows : int
         Rows in an epoch.
+    shrunk : Tensor of shape (P,) or None
+        How much weight decay acts on each parameter.
     """
 
     exact: bool
     n_rows: int
+    shrunk: Tensor | None
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Parameters (K, P) to start from."""
@@ -74,8 +77,11 @@ class Steps(Protocol):
     def parts(self, epoch: int) -> Iterable[Any]:
         """The batches, one or several at a time; of the first epoch the first one alone."""
 
-    def take(self, part: Any, learning_rate: float) -> Tensor:
-        """Go through a part; the total (1, 3) of the sums of its epoch so far."""
+    def take(self, part: Any, learning_rate: float, lost: float = 0.0) -> Tensor:
+        """Go through a part; the total (1, 3) of the sums of its epoch so far.
+
+        After each step, parameters on which weight decay acts lose the share `lost`.
+        """
 
 
 class Reporter(Protocol):
@@ -187,10 +193,13 @@ class StepByStep:
         self._totals.zero_()
         return self._objective.batches(epoch)
 
-    def take(self, part: Any, learning_rate: float) -> Tensor:
+    def take(self, part: Any, learning_rate: float, lost: float = 0.0) -> Tensor:
         """See `Steps`."""
         self._batch = part
         self._totals += self._solver.step(self._state, self._evaluate, learning_rate)
+        if lost:
+            theta = self._state.theta
+            theta.addcmul_(theta, self._objective.shrunk, value=-lost)
         self._state.step += 1
         return self._totals
 
@@ -212,6 +221,7 @@ def train(
     max_iter: int,
     learning_rate: Callable[[int], float],
     max_norm: float | None = None,
+    decay: Callable[[TrainingState], float] | None = None,
     plateau: Plateau | None = None,
     validation: Objective | None = None,
     reporter: Reporter | None = None,
@@ -229,6 +239,8 @@ def train(
         The rate of an epoch.
     max_norm : float or None
         Largest norm of a step's gradient; longer ones are shortened to it.
+    decay : callable or None
+        The weight decay of an epoch, from the state that it begins with.
     plateau : Plateau or None
         When to stop early: by the validation loss if there is one, else by the training loss.
     validation : Objective or None
@@ -254,11 +266,12 @@ def train(
             if reporter is not None:
                 reporter.begin()
             rate = learning_rate(state.epoch)
+            lost = 0.0 if decay is None else min(1.0, rate * decay(state))
             if looks_back:
                 candidate.copy_(theta)
             for part in steps.parts(state.epoch):
                 check_interrupts()
-                totals = steps.take(part, rate)
+                totals = steps.take(part, rate, lost)
                 if first is None:
                     first = totals.clone()
             if state.step - settled >= _SETTLING:
@@ -315,6 +328,7 @@ def finish(
     validated: bool,
     may_rise: bool = False,
     start_loss: float | None = None,
+    negligible: float = 5e-7,
 ) -> None:
     """Leave in ``state.theta`` the parameters to keep.
 
@@ -335,6 +349,8 @@ def finish(
         many, on rows of its own.
     start_loss : float or None
         The exact loss at the start, where it is known without a pass.
+    negligible : float
+        How much a loss may be above another without a word.
     """
     # From PCA the first few steps often go astray.
     trained = state.epoch - state.began >= _MIN_EPOCHS
@@ -372,7 +388,7 @@ def finish(
     state.theta.copy_(candidates[best])
     if not overflown and ((trained and torch.equal(state.theta, start)) or not keep_best):
         share = 1.0 if keep_best else 0.01
-        _judge(state, losses.get("last", math.inf), losses[best], share)
+        _judge(state, losses.get("last", math.inf), losses[best], share, negligible)
 
 
 def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise: bool) -> str:
@@ -419,9 +435,11 @@ def _penalised(
     return objective.evaluate(theta, n_rows) + float(sums[0, 2]) * state.batches_per_row
 
 
-def _judge(state: TrainingState, last: float, best: float, share: float) -> None:
+def _judge(
+    state: TrainingState, last: float, best: float, share: float, negligible: float = 5e-7
+) -> None:
     """Call training worse than nothing if a loss is above the best by a share, and rounding."""
-    if not last <= best + max(share * abs(best), 5e-7):
+    if not last <= best + max(share * abs(best), negligible):
         state.rejected_loss, state.kept_loss = last, best
         _explain(state, "worse")
 

@@ -74,11 +74,17 @@ class RowsObjective(ABC):
         Rows of a batch, if there are that many left.
     decay : Tensor of shape (P,) or None
         What the L2 penalty pulls each parameter by; None: there is none.
+    shrunk : Tensor of shape (P,) or None
+        How much weight decay acts on each parameter; None: there is none.
+    negligible : float
+        How much worse than its start training may end without a word.
     """
 
     network: Any
     starts_well = False
     start_loss: float | None = None
+    shrunk: Tensor | None = None
+    negligible = 5e-7
     most_rows = 8192  # that go through the network at once in training
     most_evaluated = 1024  # and in evaluation
 

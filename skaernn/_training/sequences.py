@@ -14,6 +14,7 @@ from .._rows.matrix import Picked
 from .._rows.moments import CODE_SAMPLE, moments, weighted_moments
 from .._rows.sequences import SequenceRows
 from ..networks import (
+    OwnRecurrentNetwork,
     Packing,
     RecordedPasses,
     RecurrentModule,
@@ -22,10 +23,12 @@ from ..networks import (
     SequenceAutoencoderModule,
 )
 from .compiled import EVALUATED, Program, knows
+from .linear import LinearPath
 from .objective import RowsObjective, Workspace
 
 _MOST_TRAINED = 1 << 24  # numbers in the states of all steps that go through the network at once
 _MOST_EVALUATED = 1 << 22
+_NEXT_TO_NOTHING = 1e-3  # of a loss in standard units
 
 
 class RecurrentObjective(RowsObjective):
@@ -38,6 +41,8 @@ class RecurrentObjective(RowsObjective):
     rows : SequenceRows
     alpha, batch_size, shuffle, seed
         See `RowsObjective`.
+    linear : LinearPath or None
+        The affine map beside the network, and where it starts.
 
     Attributes
     ----------
@@ -47,7 +52,7 @@ class RecurrentObjective(RowsObjective):
 
     def __init__(
         self,
-        network: RecurrentNetwork | SequenceAutoencoder,
+        network: RecurrentNetwork | OwnRecurrentNetwork | SequenceAutoencoder,
         loss: Loss,
         rows: SequenceRows,
         *,
@@ -55,6 +60,7 @@ class RecurrentObjective(RowsObjective):
         batch_size: int = 200,
         shuffle: bool = True,
         seed: int = 0,
+        linear: LinearPath | None = None,
     ):
         super().__init__(
             rows,
@@ -66,28 +72,44 @@ class RecurrentObjective(RowsObjective):
             shuffle=shuffle,
             seed=seed,
         )
-        self.network, self.loss = network, loss
+        self.network, self.loss, self.linear = network, loss, linear
         self.units = {
             "x_mean": rows.inputs.mean,
             "x_scale": rows.inputs.scale,
             "y_mean": rows.targets.mean,
             "y_scale": rows.targets.scale,
         }
+        self._window = None
+        self.starts_well = linear is not None
+        if self.starts_well:  # next to nothing may be left to learn beside a linear model
+            self.negligible = _NEXT_TO_NOTHING
+        if linear is not None and linear.basis is not None:
+            self._window = {"path_basis": linear.basis, "path_start": linear.weight}
+            rows = rows.with_path(linear.basis, linear.weight)
         self._loaded = rows.loaded()
         longest = rows.n_steps or int(rows.lengths[rows.index].max())
         self._width = network.states_per_step
         width = longest * self._width
         self.most_rows = max(1, _MOST_TRAINED // width)
         self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
+        self.shrunk = None
+        if not isinstance(network, SequenceAutoencoder):
+            self.shrunk = network.penalised.to(device=rows.device, dtype=rows.dtype)
         self._compiled = self._compiles()
 
     def on(self, rows: SequenceRows) -> RecurrentObjective:
         """The same network and loss on other, unscaled rows, to be evaluated."""
-        return RecurrentObjective(self.network, self.loss, rows.scaled(**self.units))
+        rows = rows.scaled(**self.units)
+        return RecurrentObjective(self.network, self.loss, rows, linear=self.linear)
 
     def start(self, generator: torch.Generator) -> Tensor:
         """Random parameters; the output begins at what all targets have in common."""
         theta = self.zeros()
+        if self.linear is not None:
+            self.network.start(theta[0], generator)
+            if self._window is None:
+                self.network.start_path(theta[0], self.linear.weight)
+            return theta
         mean, deviation = moments(self.rows.answers)
         if self.network.output_activation == self.loss.output_activation:
             bias = self.loss.link(mean, deviation)
@@ -104,7 +126,7 @@ class RecurrentObjective(RowsObjective):
 
     def module(self, theta: Tensor) -> RecurrentModule | SequenceAutoencoderModule:
         """The module of one model's parameters (P,), between the units of X and y."""
-        return self.network.module(theta, **self.units)
+        return self.network.module(theta, **self.units, **(self._window or {}))
 
     @property
     def n_numbers(self):
@@ -172,9 +194,14 @@ class _Inputs:
         self.n_rows, self._rows = n_rows, rows
         self.target = passes.x.new_empty(1, passes.output.shape[1], rows.targets.X.shape[1])
         self.memory = [passes.x, self.target]
+        if passes.path is not None:
+            self.memory.append(passes.path)
 
     def __call__(self, batch: Batch) -> list[Picked]:
-        return list(self._rows.picked(batch))
+        picked = list(self._rows.picked(batch))
+        if self._rows.path is not None:
+            picked.append(Picked(self._rows.path, batch.index))
+        return picked
 
     def other_side(self, batch: Batch, inputs: list[Picked]) -> None:
         """Nothing is drawn."""
@@ -199,6 +226,8 @@ class _RecurrentWorkspace(Workspace):
             self._targets = targets[None]
             if rows.state is not None:
                 passes.set_state(rows.state[batch.index])
+            if rows.path is not None:
+                passes.set_path(rows.path[batch.index])
             self._loaded = batch
         passes.forward()
         self._loss.value_and_gradient(

@@ -17,6 +17,7 @@ from ._sequences.packing import Packing
 from ._sequences.passes import Bound, RecurrentPasses
 from ._sequences.pooling import POOLINGS
 from ._sequences.recorded import RecordedPasses
+from ._sequences.shape import POOLED, WINDOW
 from ._sequences.stepper import Stepper
 from ._vectors.architectures import ARCHITECTURES
 from ._vectors.compiled import CompiledSide, compiled_side
@@ -36,8 +37,10 @@ __all__ = [
     "L1",
     "LOG_VARIANCES",
     "PENALTIES",
+    "POOLED",
     "POOLINGS",
     "SMALLEST_DEVIATION",
+    "WINDOW",
     "AutoencoderModule",
     "AutoencoderNetwork",
     "Bound",

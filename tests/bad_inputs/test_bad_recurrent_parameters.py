@@ -328,4 +328,4 @@ def test_a_failing_report_interrupts_the_fit(failure, make, monkeypatch):
     assert len(answers) == 8
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(X), answers)
-    assert again.state_size_ == 3
+    assert again.state_size_ == 3 + model._fitted.network.n_outputs + 1  # and of a window

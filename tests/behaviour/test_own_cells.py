@@ -88,7 +88,8 @@ class TestPasses:
         """The same start, the same batches, Adam of torch's: the same losses."""
         rows = np.stack([x[:2] for x in X])
         model = make(wrapped_gru, batch_size=100, schedule="constant", scaling=None,
-                     max_grad_norm=None, pooling="mean", tol=0).fit(rows, Y)  # fmt: skip
+                     max_grad_norm=None, pooling="mean", tol=0, linear_path=False,
+                     weight_decay=0).fit(rows, Y)  # fmt: skip
         network = model._fitted.network
         theta = torch.empty(network.layout.size, dtype=torch.float64)
         network.start(theta, torch.Generator().manual_seed(0), Y.mean())

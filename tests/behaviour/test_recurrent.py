@@ -116,7 +116,7 @@ class TestScores:
 class TestForecast:
     @pytest.mark.parametrize("cell", ["rnn", "lstm"])
     def test_predictions_are_the_next_inputs(self, cell):
-        model = regressor(cell=cell, max_iter=20).fit(X[:, :-1], X[:, -1])
+        model = regressor(cell=cell, max_iter=20, linear_path=False).fit(X[:, :-1], X[:, -1])
         expected, history = [], X
         for _ in range(4):
             expected.append(model.predict(history))
@@ -126,7 +126,7 @@ class TestForecast:
         np.testing.assert_array_equal(found, np.stack(expected, axis=1))
 
     def test_several_steps_at_once(self):
-        model = regressor().fit(X[:, :4], X[:, 4:].reshape(12, 6))
+        model = regressor(linear_path=False).fit(X[:, :4], X[:, 4:].reshape(12, 6))
         found = model.forecast(X, 5, horizon=3)
         first = model.predict(X).reshape(12, 3, 2)
         longer = np.concatenate([X, first], axis=1)
@@ -140,7 +140,7 @@ class TestForecast:
         np.testing.assert_array_equal(model.forecast(X, 2), np.stack([first, second], axis=1))
 
     def test_both_directions_read_everything_again(self):
-        model = regressor(bidirectional=True).fit(X[:, :-1], X[:, -1])
+        model = regressor(bidirectional=True, linear_path=False).fit(X[:, :-1], X[:, -1])
         first = model.predict(X)
         second = model.predict(np.concatenate([X, first[:, None]], axis=1))
         np.testing.assert_array_equal(
@@ -148,7 +148,7 @@ class TestForecast:
         )
 
     def test_lists_and_states(self):
-        model = regressor().fit(LIST, [x[-1] for x in LIST])
+        model = regressor(linear_path=False).fit(LIST, [x[-1] for x in LIST])
         alone = [model.forecast([x], 3, horizon=1)[0] for x in LIST]
         np.testing.assert_array_equal(model.forecast(LIST, 3, horizon=1), alone)
         _, state = model.predict(X[:, :3], return_state=True)
@@ -176,7 +176,7 @@ class TestState:
         """The answer is in the state alone."""
         nothing, size = np.zeros((200, 2, 1)), 4
         state = np.random.default_rng(0).uniform(-1, 1, size=(200, size))
-        model = RNNSequenceRegressor("rnn", size, max_iter=100, random_state=0)
+        model = RNNSequenceRegressor("rnn", size, max_iter=100, weight_decay=0, random_state=0)
         model.fit(nothing, state[:, 0], initial_state=state)
         assert model.score(nothing, state[:, 0], initial_state=state) > 0.95
 

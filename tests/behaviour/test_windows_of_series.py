@@ -95,7 +95,7 @@ class TestWhatFollows:
 
     def test_deviations(self):
         X, y = sliding_windows(TWO, 8, 2)
-        model = make(loss="gaussian").fit(X, y)
+        model = make(loss="gaussian", linear_path=False).fit(X, y)
         values, deviations = model.forecast(X[-3:], 5, return_std=True)
         np.testing.assert_array_equal(values, model.forecast(X[-3:], 5))
         mean, std = model.predict(X[-3:], return_std=True)

@@ -55,6 +55,8 @@ def learning(variant):
     how = dict(CLASSIFYING if variant.classifier else LEARNING)
     if variant.params.get("activation") == "relu":  # recurrent units without a bound
         how["learning_rate"] = 0.02
+    if variant.classifier and variant.params.get("solver") == "lbfgs":
+        how["alpha"] = 1e-3  # on from a linear model, it soon learns noise
     if variant.params.get("cell") == "mingru":
         how |= FOR_ITS_GATES[variant.classifier]
     return variant.make(**{**how, **variant.params})

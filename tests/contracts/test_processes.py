@@ -16,7 +16,7 @@ def fits():
     yield model.inverse_transform(model.transform(X))
     for cell in ("rnn", "lstm", "gru", "mingru"):
         model = RNNSequenceRegressor(cell, 8, n_layers=2, pooling="attention", **how)
-        yield model.fit(X, X[:, 0]).predict(X)
+        yield model.fit(X, np.sin(5 * X[:, 0])).predict(X)
 """
 
 

@@ -250,6 +250,11 @@ def recurrent(dtype, **how):
         "y_mean": torch.randn(n_targets, generator=generator, dtype=torch.float64),
         "y_scale": torch.rand(n_targets, generator=generator, dtype=torch.float64) + 0.5,
     }
+    if network.reads_window:
+        for name, width in (("path_basis", network.path_rank), ("path_start", network.n_outputs)):
+            shape = 5 * network.n_inputs + 1, width
+            constant = torch.randn(shape, generator=generator, dtype=torch.float64)
+            units[name] = constant.to(dtype)
     return network, network.module(theta.to(dtype), **units)
 
 
@@ -292,6 +297,16 @@ def test_networks_of_all_kinds_answer_as_torch_does(choose, kind, dtype, cell, p
 
 @every_kind
 @every_type
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("n_outputs", [1, 3, 16, 20])
+def test_windows_of_all_widths_are_read_as_torch_does(choose, kind, dtype, pooling, n_outputs):
+    how = {"linear_path": "window", "path_rank": 3, "pooling": pooling, "n_outputs": n_outputs}
+    check_network(choose, kind, dtype, dtype, **how)
+    check_network(choose, kind, dtype, dtype, **how, bidirectional=True, input_skip=False)
+
+
+@every_kind
+@every_type
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("hidden_size", [1, 2, 4, 8, 15, 16, 17, 31, 33, 64, 300])
 def test_layers_of_all_widths_answer_as_torch_does(choose, kind, dtype, cell, hidden_size):
@@ -328,6 +343,7 @@ def test_steps_that_are_cut_and_rows_that_are_taken_apart_have_the_same_bits(
     choose, kind, dtype, cell, monkeypatch
 ):
     how = {"cell": cell, "pooling": "attention", "n_layers": 2, "hidden_size": 9}
+    how |= {"linear_path": "window", "path_rank": 2}
     network, module, sequences, whole = check_network(choose, kind, dtype, dtype, **how)
     monkeypatch.setattr("skaernn._inference.sequences._STEPS", 3)
     monkeypatch.setattr("skaernn._inference.sequences.PRODUCTS", 1)  # a few steps a call

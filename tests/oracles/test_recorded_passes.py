@@ -1,6 +1,7 @@
 """Recurrent networks trained by compiled kernels beside the same by torch, batch by batch."""
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from skaernn._native import library
 from skaernn._native.functions import Functions
 from skaernn._rows.sequences import SequenceRows
 from skaernn._training import compiled
+from skaernn._training.linear import LinearPath
 from skaernn._training.loop import StepByStep, TrainingState
 from skaernn._training.objective import Evaluation
 from skaernn._training.sequences import RecurrentObjective
@@ -42,6 +44,7 @@ FACTORS = {
     "output_activation": ["auto", "logistic", "softplus"],
     "dtype": [torch.float64, torch.float32],
     "weighted": [False, True],
+    "path": [None, 0, 4],  # directions along which a window is trained
     "kind": KINDS,
 }
 
@@ -50,6 +53,8 @@ def together(row):
     """A loss with a link has its own output; relu is the vanilla cell's."""
     loss = LOSSES[row.get("loss", "squared_error")]
     if row.get("output_activation", "auto") != "auto" and loss.fixed_output:
+        return False
+    if row.get("path") is not None and row.get("pooling", "last") is None:
         return False
     return row.get("activation", "tanh") == "tanh" or row.get("cell", "rnn") == "rnn"
 
@@ -96,6 +101,12 @@ def make_objective(case, n=23, n_steps=6, batch_size=None, **how):
         **{name: case[name] for name in ("cell", "n_layers", "pooling", "input_skip")},
         activation=case["activation"],
     )
+    path = case["path"]
+    if path is not None:
+        network = replace(network, linear_path="window", path_rank=path)
+        width = 4 * n_channels + 1  # of fewer steps than there are
+        parts = [torch.from_numpy(rng.normal(size=(width, k))) for k in (network.n_outputs, path)]
+        how["linear"] = LinearPath(*(part.to(dtype) for part in parts))
     objective = RecurrentObjective(network, loss, rows, batch_size=batch_size or n, **how)
     noise = torch.randn(1, network.layout.size, generator=torch.Generator().manual_seed(2))
     return objective, (0.4 * noise).to(dtype)
@@ -154,7 +165,7 @@ PLAIN = {name: choices[0] for name, choices in FACTORS.items() if choices}
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("changes", [
     {}, {"pooling": None, "weighted": True}, {"pooling": "mean", "n_layers": 2},
-    {"loss": "weighted classes"}, {"loss": "gaussian", "cell": "gru"},
+    {"loss": "weighted classes"}, {"path": 4}, {"loss": "gaussian", "cell": "gru"},
 ], ids=str)  # fmt: skip
 def test_steps_are_those_of_torch(changes, solver):
     """Also those of the last batch, which is shorter, with a penalty and clipped."""
@@ -171,7 +182,7 @@ def test_steps_are_those_of_torch(changes, solver):
         for epoch in range(3):
             for part in steps.parts(epoch):
                 with by_torch():
-                    total = steps.take(part, 0.02)
+                    total = steps.take(part, 0.02, 0.01)
             told.append(total.double())
         found.append((state.theta, torch.stack(told)))
     assert (found[0][0] - theta).abs().max() > 1e-3

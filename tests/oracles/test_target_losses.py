@@ -82,6 +82,7 @@ def test_the_start_is_the_best_constant(name):
     X = rng.normal(size=(50, 6))
     y = rng.random(50) if name == "binary_cross_entropy" else rng.poisson(3, 50).astype(float)
     parameters = {"loss": name, "hidden_size": 4, "max_iter": 1, "learning_rate": 1e-12, "tol": 0}
+    parameters["linear_path"] = False
     model = RNNSequenceRegressor(**parameters).fit(X, y)
     # 1e-9: a step of 1e-12 moves the output by less
     np.testing.assert_allclose(model.predict(X), y.mean(), rtol=1e-9)
@@ -93,7 +94,9 @@ def test_the_start_is_the_best_constant(name):
 
 def test_a_classifier_starts_at_the_shares():
     X, y = np.random.default_rng(0).normal(size=(40, 5)), np.repeat([0, 1, 2, 2], 10)
-    model = RNNSequenceClassifier(hidden_size=4, max_iter=1, learning_rate=1e-12, tol=0).fit(X, y)
+    model = RNNSequenceClassifier(
+        hidden_size=4, max_iter=1, learning_rate=1e-12, tol=0, linear_path=False
+    ).fit(X, y)
     shares = np.tile([0.25, 0.25, 0.5], (40, 1))
     np.testing.assert_allclose(model.predict_proba(X), shares, rtol=1e-9)
 

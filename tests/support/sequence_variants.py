@@ -136,6 +136,7 @@ NETWORK = {
     "depth": [{}, {"n_layers": 2}],
     "direction": [{}, {"bidirectional": True}],
     "skip": [{}, {"input_skip": False}],
+    "path": [{}, {"linear_path": False}, {"linear_path": "pooled"}],
 }
 
 # How it is trained.
@@ -146,6 +147,7 @@ COURSE = {
     "stopping": [{}, {"early_stopping": True}],
     "dropout": [{}, {"dropout": 0.3}],
     "alpha": [{}, {"alpha": 0.1}],
+    "decay": [{}, {"weight_decay": 0}, {"weight_decay": 3.0}],
     "clipping": [{}, {"max_grad_norm": None}],
 }
 NUMBERS = {
@@ -173,6 +175,10 @@ def together(row):
     if row.get("regression") and (row.get("classifier") or row.get("weights")):
         return False
     if row.get("weights") and row.get("classifier") is False:
+        return False
+    if row.get("path") == {"linear_path": "pooled"} and (
+        row.get("skip") or "output_activation" in (row.get("regression") or {})
+    ):
         return False
     # a line search needs the same loss throughout, and no validation set
     searches = row.get("solver") == {"solver": "lbfgs"}

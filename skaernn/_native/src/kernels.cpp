@@ -12,7 +12,7 @@
 #endif
 
 // Raised whenever a structure or an argument changes; the Python side has the same number.
-EXPORT int skaernn_abi(void) { return 5; }
+EXPORT int skaernn_abi(void) { return 6; }
 
 EXPORT const char* skaernn_instruction_set(void) { return SKAERNN_NAME; }
 

@@ -27,6 +27,7 @@ enum Code : int64_t {
     kLayer,          // the recurrent layer that a points to: forward, or, by `option`, back
     kPool,           // c = what k steps of a come to
     kPoolBack,       // c, of k steps: the gradient of that, a being the gradient of what came
+    kShrink,         // c -= the share that is lost of b c
 };
 
 struct Place {
@@ -63,7 +64,7 @@ struct Batches {
     const Input* inputs;
     const void* weights;  // of the rows; null: all 1
     int64_t first, last, size;
-    double rate;
+    double rate, lost;
     int64_t step;  // that have been made
     Totals* sums;
 };

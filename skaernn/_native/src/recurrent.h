@@ -17,6 +17,9 @@ template <class T>
 struct Network {
     int64_t n_channels, n_layers, n_directions, pooling, n_outputs;
     int64_t state_width, state_of_pool;  // where its accumulators begin
+    int64_t n_skipped;                   // channels that the output reads
+    int64_t n_places;                    // of a window; 0: there is none
+    const T* window;                     // what a step adds, by its place: rows of whole vectors
     const Layer<T>* layers;              // direction by direction in each layer
     const Layer<T>* output;              // reads [h | x], or h alone
     const Layer<T>* query;               // of attention
@@ -28,7 +31,9 @@ struct Network {
     Size n_hidden() const { return n_directions * layers[0].n_units; }
     // Columns of a row of states: both directions, with room for a whole vector at the end.
     Size width() const { return (n_directions - 1) * layers[0].n_units + layers[0].padded(); }
-    Size n_pooled() const { return n_hidden() + output->n_h; }
+    // What the output reads: all that is pooled, then the sum over a window.
+    Size n_pooled() const { return n_hidden() + n_skipped; }
+    Size n_read() const { return n_hidden() + output->n_h; }
 };
 
 // What is to be run: rows [first, last) of `order`, and of each the steps [begin, end) that it has.
@@ -68,7 +73,7 @@ class Group {
         Size n_layers = network.n_layers * network.n_directions;
         begun_ = scratch_.template take<T>(n_layers * rows * padded() + kRoom);
         memory_ = scratch_.template take<T>(n_layers * rows * padded() + kRoom);
-        pooled_ = scratch_.template take<T>(rows * network.n_pooled() + kRoom);
+        pooled_ = scratch_.template take<T>(rows * network.n_read() + kRoom);
         scores_ = scratch_.template take<T>(rows * kLanes<T>);
         answers_ = scratch_.template take<T>(rows * network.output->padded());
         row_ = scratch_.template take<int64_t>(rows);
@@ -90,8 +95,8 @@ class Group {
         begin();
         for (Size t = 0; t < length_[0]; t += steps) block(t, smaller(length_[0] - t, steps));
         if (network_.pooling != kEveryStep) {
-            answer(pooled_, network_.n_pooled(), pooled_ + network_.n_hidden(),
-                   network_.n_pooled(), n_);
+            answer(pooled_, network_.n_read(), pooled_ + network_.n_hidden(), network_.n_read(),
+                   n_);
             for (Size r = 0; r < n_; r++) write(r, row_[r]);
         }
         end();
@@ -106,7 +111,7 @@ class Group {
         return Scratch::size<T>(steps * rows * network.n_channels + kRoom) +
                2 * Scratch::size<T>(steps * rows * network.width() + kRoom) +
                2 * Scratch::size<T>(n_layers * rows * padded + kRoom) +
-               Scratch::size<T>(rows * network.n_pooled() + kRoom) +
+               Scratch::size<T>(rows * network.n_read() + kRoom) +
                Scratch::size<T>(rows * kLanes<T>) +
                Scratch::size<T>(rows * network.output->padded()) +
                2 * Scratch::size<int64_t>(rows) + Scratch::size<int64_t>(steps);
@@ -218,8 +223,9 @@ class Group {
 
     // Step t of the block into what is read of the sequences.
     void pool(const T* h, Size t, Size t0) {
-        Size n_hidden = network_.n_hidden(), n_skipped = network_.output->n_h;
-        Size n_pooled = network_.n_pooled(), n = alive_[t], width = network_.width();
+        Size n_hidden = network_.n_hidden(), n_skipped = network_.n_skipped;
+        Size n_pooled = network_.n_pooled(), n_read = network_.n_read();
+        Size n = alive_[t], width = network_.width();
         const T *u = h + t * h_step_, *x = x_ + t * x_step_;
         if (network_.pooling == kEveryStep) {
             answer(u, width, x, network_.n_channels, n);
@@ -233,8 +239,10 @@ class Group {
         }
         for (Size r = 0; r < n; r++) {
             bool last = length_[r] == t0 + t + 1;
+            T* both = pooled_ + r * n_read;
+            if (network_.n_places)
+                one_more(r, x + r * network_.n_channels, last ? both + n_pooled : nullptr);
             if (network_.pooling == kLast && !last) continue;
-            T* both = pooled_ + r * n_pooled;
             for (Size j = 0; j < n_hidden; j++) both[j] = u[r * width + j];
             for (Size j = 0; j < n_skipped; j++)
                 both[n_hidden + j] = x[r * network_.n_channels + j];
@@ -245,6 +253,23 @@ class Group {
             }
             accumulate(r, both, n_pooled, last);
         }
+    }
+
+    // One step x into the sum over a window, which goes to `sum` after the last one.
+    void one_more(Size r, const T* x, T* sum) {
+        Size n = network_.n_outputs, row = (n + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+        T *place = state(r) + network_.state_width - 1, *total = place - n;
+        if (*place < T(network_.n_places)) {
+            const T* weight = network_.window + Size(*place) * network_.n_channels * row;
+            for (Size j = 0; j < n; j += kLanes<T>) {
+                Vec<T> now = load_some(total + j, n - j);
+                for (Size c = 0; c < network_.n_channels; c++)
+                    now = fma(splat(x[c]), load(weight + c * row + j), now);
+                store_some(total + j, now, n - j);
+            }
+        }
+        *place += 1;
+        for (Size j = 0; j < n && sum; j++) sum[j] = total[j];
     }
 
     // One step u of a sequence into its accumulators; after the last one, u is what they give.

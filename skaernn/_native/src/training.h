@@ -43,6 +43,15 @@ void run_clip(const Operation& o, const Step<T>& step) {
         for (Size i = 0; i < o.n; i++) grad[i] *= T(share);
 }
 
+// Loshchilov & Hutter (2019): weight decay apart from the gradient.
+template <class T>
+void run_shrink(const Operation& o, const Step<T>& step) {
+    const T* shrunk = o.b.as<const T>().at;
+    T *theta = o.c.as<T>().at, lost = T(step.all.lost);
+    if (lost > 0)
+        for (Size i = 0; i < o.n; i++) theta[i] -= lost * shrunk[i] * theta[i];
+}
+
 // Kingma & Ba (2015), algorithm 1.
 template <class T>
 void run_adam(const Operation& o, const Step<T>& step) {
@@ -155,6 +164,7 @@ void run(const Operation& o, const Step<T>& step) {
         case kClip: return run_clip<T>(o, step);
         case kAdam: return run_adam<T>(o, step);
         case kSGD: return run_sgd<T>(o, step);
+        case kShrink: return run_shrink<T>(o, step);
     }
 }
 

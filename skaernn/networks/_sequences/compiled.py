@@ -38,9 +38,18 @@ class CompiledNetwork:
         Its parameters; copied.
     units : dict of Tensor or None
         What inputs and outputs are scaled by.
+    window : Tensor of shape (T C + 1, O) or None
+        The map from a window, if it has one.
     """
 
-    def __init__(self, functions: Functions, network: RecurrentShape, theta: Tensor, units: dict):
+    def __init__(
+        self,
+        functions: Functions,
+        network: RecurrentShape,
+        theta: Tensor,
+        units: dict,
+        window: Tensor | None = None,
+    ):
         self._kept = kept = Kept(functions.vector_bytes)
         self._functions = functions.sequences[theta.dtype]
         layers = [
@@ -49,14 +58,13 @@ class CompiledNetwork:
             for direction in network.directions
         ]
         weight = network.blocks(theta, "output")["weight"]
-        n_hidden = network.n_hidden
-        output = kept.layer(
-            AFFINE,
-            [weight[:n_hidden]],
-            [weight[n_hidden:-1]],
-            [weight[-1]],
-            network.output_activation,
-        )
+        n_hidden, n_pooled, bias = network.n_hidden, network.n_pooled, weight[-1]
+        rest, n_places = weight[n_hidden:n_pooled], 0
+        if window is not None:  # whose sum is read as one more input of the output
+            n_places = (len(window) - 1) // network.n_inputs
+            rest = torch.cat([rest, torch.eye(network.n_outputs, dtype=weight.dtype)])
+            bias = bias + window[-1]
+        output = kept.layer(AFFINE, [weight[:n_hidden]], [rest], [bias], network.output_activation)
         query = Layer()
         for block in network.blocks(theta, "pool").values():
             query = kept.layer(AFFINE, [block], [block[:0]], [block.new_zeros(1)])
@@ -69,6 +77,9 @@ class CompiledNetwork:
             n_outputs=network.n_outputs,
             state_width=sum(network.state_widths),
             state_of_pool=n_states * network.hidden_size,
+            n_skipped=n_pooled - n_hidden,
+            n_places=n_places,
+            window=None if window is None else kept.rows(window[:-1]),
             layers=kept.array(layers),
             output=pointer(output),
             query=pointer(query),

@@ -26,11 +26,12 @@ from .._carried import (
 )
 from .._linear import linear_from
 from .cells import start_weights
-from .module import UNITS, RecurrentModule
+from .module import CONSTANTS, RecurrentModule
 from .network import RecurrentNetwork
 from .packing import Packing
 from .passes import STEP
 from .pooling import EVERY_STEP, POOLINGS, Pooling
+from .shape import POOLED, WINDOW
 
 Factory = Callable[[int, int], nn.Module]
 _INNER = 8  # numbers that a module is taken to make of a step, for each that it gives
@@ -74,7 +75,8 @@ class OwnRecurrentNetwork(MadeByUser):
         x (B, T, C) padded with zeros and lengths (B,), to (B, T, H). What it gives beyond
         `lengths` is not read. It must make the same network every time but for the random numbers
         in it, which it draws from torch's default generator: this is seeded, and put back.
-    n_inputs, hidden_size, n_outputs, pooling, input_skip, output_activation, dropout
+    n_inputs, hidden_size, n_outputs, pooling, input_skip, output_activation, dropout, \
+    linear_path, path_rank
         As of `RecurrentNetwork`; dropout acts on what the output reads.
     """
 
@@ -86,11 +88,13 @@ class OwnRecurrentNetwork(MadeByUser):
     input_skip: bool = True
     output_activation: str = "identity"
     dropout: float = 0.0
+    linear_path: str | None = None
+    path_rank: int = 0
 
     draws = True
     stateless = "a cell of your own, which need not have one"
     state_widths = ()
-    count_column = None
+    count_columns = ()
 
     @property
     def n_hidden(self) -> int:
@@ -134,11 +138,19 @@ class OwnRecurrentNetwork(MadeByUser):
         return EVERY_STEP if self.pooling is None else POOLINGS[self.pooling]
 
     @property
+    def reads_window(self) -> bool:
+        """Whether the output reads every step by its place."""
+        return self.linear_path == WINDOW
+
+    @property
     def penalised(self) -> Tensor:
-        """Mask (P,): 1 for trained weights, 0 for biases and for what is only carried along."""
+        """Mask (P,): 1 for trained weights, else 0: biases, linear path, what is only carried."""
         mask = torch.zeros(self.layout.size, device="cpu")
-        for name, block in self.places(mask).items():
+        places = self.places(mask)
+        for name, block in places.items():
             block.fill_(self.carried[name].requires_grad and self.carried[name].dim() >= 2)
+        first = self.n_hidden if self.linear_path == POOLED else self.n_pooled
+        places["output.weight"][:, first:] = 0
         return mask
 
     @cached_property
@@ -166,19 +178,25 @@ class OwnRecurrentNetwork(MadeByUser):
         """Random weights for the output, which else starts at zero."""
         start_weights(self.places(theta)["output.weight"].T, generator)
 
-    def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
-        """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
+    def start_path(self, theta: Tensor, weight: Tensor) -> None:
+        """See `RecurrentNetwork`."""
+        places = self.places(theta)
+        places["output.weight"][:, self.n_hidden : self.n_pooled] = weight[:-1].T
+        places["output.bias"].copy_(weight[-1])
+
+    def module(self, theta: Tensor, **constants: Tensor | None) -> RecurrentModule:
+        """A plain module with copies of `theta` (P,) and of constants, in eval mode."""
         module = self._moved(theta)
         self._copy(self.places(theta), values_of(module))
-        units = {name: None if v is None else v.clone() for name, v in units.items()}
-        for name, value in units.items():
+        constants = {name: None if v is None else v.clone() for name, v in constants.items()}
+        for name, value in constants.items():
             module.register_buffer(name, value)
         return module.eval()
 
     def module_from(self, weights: dict[str, Tensor]) -> RecurrentModule:
         """The module whose ``state_dict`` is `weights`."""
         theta = weights["output.weight"].new_zeros(self.layout.size)
-        module = self.module(theta, **{name: weights.get(name) for name in UNITS})
+        module = self.module(theta, **{name: weights.get(name) for name in CONSTANTS})
         module.load_state_dict(weights)
         return module
 
@@ -213,7 +231,8 @@ class OwnRecurrentNetwork(MadeByUser):
                 OwnLayers(own, self.hidden_size),
                 self.pool.built({name: torch.zeros(shape) for name, shape in shapes.items()}),
                 linear_from(
-                    torch.zeros(self.n_pooled, self.n_outputs), torch.zeros(self.n_outputs)
+                    torch.zeros(self.n_pooled + self.path_rank, self.n_outputs),
+                    torch.zeros(self.n_outputs),
                 ),
                 OUTPUTS[self.output_activation](),
                 input_skip=self.input_skip,
@@ -257,6 +276,7 @@ class OwnPasses:
         steps = torch.arange(packing.n_steps, device=theta.device)
         self._valid = steps < self._lengths[:, None]
         self._mask: Tensor | None = None
+        self._path: Tensor | None = None
         self._seed = 0
 
     def forward(self) -> None:
@@ -280,7 +300,11 @@ class OwnPasses:
             if self._mask is not None:
                 width = self.network.n_hidden
                 read = torch.cat([read[:, :width] * self._mask, read[:, width:]], dim=1)
+            if self._path is not None:
+                read = torch.cat([read, self._path[:, : self.network.path_rank]], dim=1)
             self._result = module.output(read)
+            if self._path is not None:
+                self._result = self._result + self._path[:, self.network.path_rank :]
             if not self._linear_output:
                 self._result = module.activation(self._result)
         self.output[0].copy_(self._result.detach())
@@ -295,6 +319,10 @@ class OwnPasses:
         del self._result
         total.backward(inputs=[p for p in self._bound.module.parameters() if p.requires_grad])
         self._bound.buffers.keep()
+
+    def set_path(self, path: Tensor) -> None:
+        """See `RecurrentPasses`."""
+        self._path = path
 
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """New dropout masks for the sequences whose content hashes are `keys` (B,).

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .._activations import MeanAndDeviation
 
 _FARTHEST = 1e18  # scaled input
 UNITS = "x_mean", "x_scale", "y_mean", "y_scale"  # of inputs and of targets
+PATH = "path_basis", "path_start"  # of the map from a window
+CONSTANTS = *UNITS, *PATH
 
 
 class RecurrentModule(nn.Module):
@@ -28,6 +31,11 @@ class RecurrentModule(nn.Module):
         Whether `output` reads the input as well.
     x_mean, x_scale, y_mean, y_scale : Tensor or None
         The network's inputs are (x - x_mean) / x_scale, its outputs (y - y_mean) / y_scale.
+    path_basis : Tensor of shape (T C + 1, r) or None
+        Directions of a window, the scaled steps of a sequence in a row, padded with zeros or cut
+        to T steps, and a one. `output` reads what lies along them as well.
+    path_start : Tensor of shape (T C + 1, O) or None
+        The map from a window to the outputs that training began with, to be added to these.
 
     Examples
     --------
@@ -52,12 +60,15 @@ class RecurrentModule(nn.Module):
         x_scale: Tensor | None = None,
         y_mean: Tensor | None = None,
         y_scale: Tensor | None = None,
+        path_basis: Tensor | None = None,
+        path_start: Tensor | None = None,
     ):
         super().__init__()
         self.layers, self.pooling = layers, pooling
         self.output, self.activation = output, activation
         self.input_skip = input_skip
-        for name, value in zip(UNITS, (x_mean, x_scale, y_mean, y_scale), strict=True):
+        constants = x_mean, x_scale, y_mean, y_scale, path_basis, path_start
+        for name, value in zip(CONSTANTS, constants, strict=True):
             self.register_buffer(name, value)
 
     @property
@@ -69,6 +80,18 @@ class RecurrentModule(nn.Module):
     def units(self) -> dict[str, Tensor | None]:
         """What inputs and targets are scaled by."""
         return {name: getattr(self, name) for name in UNITS}
+
+    @property
+    def path(self) -> dict[str, Tensor | None]:
+        """What the map from a window is made of, beside the weights of the output."""
+        return {name: getattr(self, name) for name in PATH}
+
+    def window_weight(self) -> Tensor | None:
+        """The whole map from a window, (T C + 1, O), biases last; None: there is none."""
+        if self.path_start is None:
+            return None
+        trained = self.output.weight[:, self.output.in_features - self.path_basis.shape[1] :]
+        return self.path_start + self.path_basis @ trained.T
 
     def to_scaled(self, x: Tensor) -> Tensor:
         """Inputs from the user's units to the network's, in the wider type until last."""
@@ -112,7 +135,18 @@ class RecurrentModule(nn.Module):
         final = states[0] if isinstance(states, tuple) else states  # (layers, n, H)
         final = final[-2:] if self.layers.bidirectional else final[-1:]
         final = final.transpose(0, 1).flatten(1)
-        return self.activation(self.output(self.read(h, x, valid, final)))
+        return self.activation(self.linear(self.read(h, x, valid, final), x))
+
+    def linear(self, read: Tensor, x: Tensor) -> Tensor:
+        """The output before its activation; `x` (n, T, C) is zero where no step is."""
+        if self.path_start is None:
+            return self.output(read)
+        width = len(self.path_start) - 1
+        window = functional.pad(x.flatten(1), (0, max(0, width - x[0].numel())))[:, :width]
+        window = functional.pad(window, (0, 1), value=1.0)
+        return self.output(torch.cat([read, window @ self.path_basis], 1)) + (
+            window @ self.path_start
+        )
 
     def read(self, h: Tensor, x: Tensor, valid: Tensor, final: Tensor) -> Tensor:
         """What the output layer reads: of every step (n, T, H + C), or pooled (n, H + C).

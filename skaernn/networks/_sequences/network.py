@@ -22,7 +22,7 @@ from .._linear import linear_from, patterned, with_memory
 from ._layers.compiled import CompiledPass
 from .cells import TorchCell, start_weights
 from .compiled import CompiledNetwork, can_compile
-from .module import UNITS, RecurrentModule
+from .module import CONSTANTS, RecurrentModule
 from .packing import Packing
 from .passes import Bound, RecurrentPasses
 from .recorded import RecordedPasses, can_record
@@ -70,7 +70,7 @@ class RecurrentNetwork(RecurrentShape):
         """What runs a fitted module."""
         theta = module.output.weight.new_empty(self.layout.size)
         self.pack(module, theta)
-        return Stepper(self, theta)
+        return Stepper(self, theta, module.window_weight())
 
     def compiled(self, functions: Functions, module: RecurrentModule) -> CompiledNetwork | None:
         """The same with compiled kernels; None: they do not know all that is in the network."""
@@ -78,11 +78,18 @@ class RecurrentNetwork(RecurrentShape):
             return None
         theta = module.output.weight.new_empty(self.layout.size)
         self.pack(module, theta)
-        return CompiledNetwork(functions, self, theta, module.units)
+        window = module.window_weight()
+        return CompiledNetwork(functions, self, theta, module.units, window)
 
     def start_output(self, theta: Tensor, generator: torch.Generator) -> None:
         """Random weights for the output, which else starts at zero."""
         start_weights(self.blocks(theta, "output")["weight"][:-1], generator)
+
+    def start_path(self, theta: Tensor, weight: Tensor) -> None:
+        """Let the skip and the bias be the affine map `weight` (C + 1, O)."""
+        block = self.blocks(theta, "output")["weight"]
+        block[self.n_hidden : self.n_pooled] = weight[:-1]
+        block[-1] = weight[-1]
 
     def start(self, theta: Tensor, generator: torch.Generator, bias: Tensor | float = 0.0) -> None:
         """Write random parameters into `theta` (P,).
@@ -98,26 +105,26 @@ class RecurrentNetwork(RecurrentShape):
         block = self.blocks(theta, "output")["weight"].zero_()
         block[-1] = bias
 
-    def module(self, theta: Tensor, **units: Tensor | None) -> RecurrentModule:
-        """A plain module with copies of `theta` (P,) and of scalings, in eval mode."""
+    def module(self, theta: Tensor, **constants: Tensor | None) -> RecurrentModule:
+        """A plain module with copies of `theta` (P,) and of constants, in eval mode."""
         layers = self._built(theta)
         layers.flatten_parameters()
         block = self.blocks(theta, "output")["weight"]
         pooling = self.pool.built(self.blocks(theta, "pool"))
-        units = {name: None if v is None else v.clone() for name, v in units.items()}
+        constants = {name: None if v is None else v.clone() for name, v in constants.items()}
         return RecurrentModule(
             layers,
             pooling,
             linear_from(block[:-1], block[-1]),
             OUTPUTS[self.output_activation](),
             input_skip=self.input_skip,
-            **units,
+            **constants,
         ).eval()
 
     def module_from(self, weights: dict[str, Tensor]) -> RecurrentModule:
         """The module whose ``state_dict`` is `weights`."""
         theta = weights["output.weight"].new_zeros(self.layout.size)
-        module = self.module(theta, **{name: weights.get(name) for name in UNITS})
+        module = self.module(theta, **{name: weights.get(name) for name in CONSTANTS})
         module.load_state_dict(weights)
         return module
 

@@ -101,7 +101,10 @@ class RecurrentPasses:
             skipped,
             d_source,
             len(network.directions),
+            network.path_rank,
         )
+        first = network.n_pooled
+        self._window, self._path = self._pool.out[:, first : first + network.path_rank], None
         self._read, self._mask = self._pool.out, None
         if network.dropout > 0 and bound.trained:  # of h; the pooling needs its own once more
             self._read = torch.ones_like(self._pool.out)
@@ -125,6 +128,8 @@ class RecurrentPasses:
             if self._mask is not None:
                 self._dropped(self._read).mul_(self._mask)
         torch.mm(self._read, self._weight, out=self._linear)
+        if self._path is not None:
+            self._linear.add_(self._path)
         if self._activation.forward is not None:
             self._activation.forward(self._linear, out=self.output[0])
 
@@ -135,7 +140,8 @@ class RecurrentPasses:
             saved = self._linear if self._activation.needs_input else self.output[0]
             self._activation.backward(delta, saved)()
         torch.mm(self._read.mT, delta, out=self._d_weight)
-        torch.mm(delta, self._weight[:-1].mT, out=self._pool.d_out)
+        of_pool = self._weight[: self.network.n_pooled]
+        torch.mm(delta, of_pool.mT, out=self._pool.d_out)
         if self._mask is not None:
             self._dropped(self._pool.d_out).mul_(self._mask)
         self._pool.backward()
@@ -167,8 +173,13 @@ class RecurrentPasses:
         parts = [part for layer in self._layers for part in layer.initial]
         parts += self._pool.initial
         split = state.split(self.network.state_widths, dim=1)
-        for part, value in zip(parts, split, strict=True):
+        for part, value in zip(parts, split, strict=False):  # of a window, the path is told
             part.copy_(value)
+
+    def set_path(self, path: Tensor) -> None:
+        """What windows come to (B, r + O): along the directions, and in the map begun with."""
+        self._window.copy_(path[:, : self.network.path_rank])
+        self._path = path[:, self.network.path_rank :]
 
 
 STEP = 0x5851F42D4C957F2D  # keys of the steps of a sequence, apart from each other

@@ -33,15 +33,17 @@ class PoolingPass(ABC):
         Of the layers, whose outputs stand side by side in `h`.
     delta : Tensor of shape (S, H) or None
         Where the gradient with respect to `h` goes.
+    n_others : int
+        Numbers K of a row of `out` that others write.
 
     Attributes
     ----------
     initial : tuple of Tensor of shape (B, ...)
         Accumulators before the first step. Zero unless written.
-    out : Tensor of shape (N, H + C + 1)
-        After `forward`: the pooled [h | x | 1], one row a sequence or one a step.
+    out : Tensor of shape (N, H + C + K + 1)
+        After `forward`: the pooled [h | x], what others write, 1; a row a sequence or one a step.
     d_out : Tensor of shape (N, H + C)
-        Write the gradient with respect to `out` here, before `backward`.
+        Write the gradient with respect to what is pooled here, before `backward`.
     """
 
     per_step = False
@@ -55,6 +57,7 @@ class PoolingPass(ABC):
         x: Tensor,
         delta: Tensor | None,
         n_directions: int,
+        n_others: int = 0,
     ):
         self._packing, self._h, self._x, self._delta = packing, h, x, delta
         self._n_directions = n_directions
@@ -64,9 +67,9 @@ class PoolingPass(ABC):
         self._width = h.shape[1]
         n = packing.size if self.per_step else packing.n_rows
         width = h.shape[1] + x.shape[1]
-        self.out = h.new_ones(n, width + 1)
+        self.out = h.new_ones(n, width + n_others + 1)
         self.d_out = None if delta is None else h.new_empty(n, width)
-        self._pooled = self.out[:, :-1]
+        self._pooled = self.out[:, :width]
         self._prepare()
 
     def _prepare(self) -> None:  # noqa: B027 - not all need anything
@@ -100,8 +103,8 @@ class _EveryStepPass(PoolingPass):
     per_step = True
 
     def forward(self):
-        self.out[:, : self._width] = self._h
-        self.out[:, self._width : -1] = self._x
+        self._pooled[:, : self._width] = self._h
+        self._pooled[:, self._width :] = self._x
 
     def backward(self):
         self._delta.copy_(self.d_out[:, : self._width])
@@ -121,8 +124,8 @@ class _LastPass(PoolingPass):
 
     def forward(self):
         for where, columns in self._ends:
-            self.out[:, columns] = self._h[where, columns]
-        self.out[:, self._width : -1] = self._x[self._last]
+            self._pooled[:, columns] = self._h[where, columns]
+        self._pooled[:, self._width :] = self._x[self._last]
 
     def backward(self):
         self._delta.zero_()

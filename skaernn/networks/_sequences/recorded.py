@@ -45,7 +45,8 @@ class RecordedPasses:
         Leave out `output_activation`, for a loss defined on what comes before it.
 
     See `CompiledPasses` for the attributes; K = 1, rows of `output` are those of all steps where
-    there is no pooling, and there is nothing that a penalty could be of.
+    there is no pooling, and there is nothing that a penalty could be of. Where the network reads
+    windows, what these come to is to be written to `path` (1, B, r + O); see `RecurrentPasses`.
     """
 
     noise = None
@@ -68,18 +69,28 @@ class RecordedPasses:
         self.x = new(1, n_rows * n_steps, network.n_inputs)
         self.output, self.delta = (new(1, n_outputs, network.n_outputs) for _ in range(2))
         self._layers = self._stacked(Packing.uniform(n_steps, n_rows))
-        self._read = torch.ones_like(new(1, n_outputs, network.n_pooled + 1))
+        width = network.n_pooled + network.path_rank
+        self._read = torch.ones_like(new(1, n_outputs, width + 1))
+        # what is told of windows: along the directions, and in the map begun with
+        self.path = None
+        if network.reads_window:
+            self.path = new(1, n_outputs, network.path_rank + network.n_outputs)
         forward = [LayerOperation(layer.structure, back=False) for layer in self._layers]
         h = self._layers[-1].h[None]
         forward += self._pooled(h, self._read[..., : network.n_hidden])
         if network.input_skip:
-            forward += self._pooled(self.x, self._read[..., network.n_hidden : -1])
+            forward += self._pooled(self.x, self._read[..., network.n_hidden : network.n_pooled])
+        if network.path_rank:
+            along = self.path[..., : network.path_rank]
+            forward += self._make.copy(along, self._read[..., network.n_pooled : -1])
         weight = bound.blocks["output"]["weight"][None]
         activation = "identity" if linear_output else network.output_activation
         linear = self.output
         if ACTIVATIONS[activation].needs_input:
             linear = torch.empty_like(linear)
         forward += self._make.product(self._read, weight, linear)
+        if self.path is not None:
+            forward += self._make.add(self.path[..., network.path_rank :], linear)
         forward += self._make.activate(activation, linear, self.output)
         self.tapes = forward, self._back(linear, weight, activation) if bound.trained else []
 

@@ -14,6 +14,7 @@ from .cells import CELLS, Cell
 from .pooling import EVERY_STEP, POOLINGS, Pooling
 
 FORWARD, BACKWARD = "forward", "backward"
+WINDOW, POOLED = "window", "pooled"  # linear paths
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class RecurrentShape:
         Key of `OUTPUTS`.
     dropout : float
         Rate at which what is read of a layer, by the next or by the output, is dropped.
+    linear_path : str or None
+        The affine map beside the network: "window", of every step by its place; "pooled", the
+        skip. None: there is none, or the skip is one more input of the output.
+    path_rank : int
+        Numbers r that the output reads of a window: the directions along which its map is trained.
     """
 
     n_inputs: int
@@ -51,6 +57,13 @@ class RecurrentShape:
     input_skip: bool = True
     output_activation: str = "identity"
     dropout: float = 0.0
+    linear_path: str | None = None
+    path_rank: int = 0
+
+    @property
+    def reads_window(self) -> bool:
+        """Whether the output reads every step by its place."""
+        return self.linear_path == WINDOW
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -71,7 +84,7 @@ class RecurrentShape:
 
     @property
     def n_pooled(self) -> int:
-        """Width of what the output layer reads."""
+        """Width of what the pooling gives the output layer."""
         return self.n_hidden + (self.n_inputs if self.input_skip else 0)
 
     @cached_property
@@ -95,7 +108,7 @@ class RecurrentShape:
                 named = {f"{i}.{direction}.{name}": s for name, s in cell.shapes.items()}
                 shapes.update(named)
         shapes.update({f"pool.{k}": s for k, s in self.pool.shapes(self.n_hidden).items()})
-        shapes["output.weight"] = (self.n_pooled + 1, self.n_outputs)
+        shapes["output.weight"] = (self.n_pooled + self.path_rank + 1, self.n_outputs)
         return Layout(shapes)
 
     def blocks(self, flat: Tensor, prefix: str) -> dict[str, Tensor]:
@@ -123,7 +136,8 @@ class RecurrentShape:
     @property
     def numbers_per_row(self) -> int:
         """The same of each sequence, whatever its length."""
-        return 2 * (self.n_pooled + self.n_outputs) * (self.pooling is not None)
+        of_window = self.path_rank + self.n_outputs * self.reads_window
+        return (2 * (self.n_pooled + self.n_outputs) + of_window) * (self.pooling is not None)
 
     @property
     def largest_product(self) -> int:
@@ -132,25 +146,28 @@ class RecurrentShape:
 
     @property
     def penalised(self) -> Tensor:
-        """Mask (P,): 1 for weights, 0 for biases."""
+        """Mask (P,): 1 for weights, 0 for biases and the linear path."""
         mask = torch.ones(self.layout.size, device="cpu")
         for i, cell in enumerate(self.cells):
             for direction in self.directions:
                 blocks = self.blocks(mask, f"{i}.{direction}")
                 for name, part in cell.penalised.items():
                     blocks[name].copy_(part)
-        self.blocks(mask, "output")["weight"][-1] = 0
+        first = self.n_hidden if self.linear_path == POOLED else self.n_pooled
+        self.blocks(mask, "output")["weight"][first:] = 0
         return mask
 
     @property
     def state_widths(self) -> tuple[int, ...]:
         """Widths of what a state array holds, in its order."""
         n_states = sum(cell.n_states for cell in self.cells)
-        return (self.hidden_size,) * n_states + self.pool.widths(self.n_pooled)
+        of_window = (self.n_outputs, 1) if self.reads_window else ()  # their sum, and the place
+        return (self.hidden_size,) * n_states + self.pool.widths(self.n_pooled) + of_window
 
     @property
-    def count_column(self) -> int | None:
-        """Where a state array says how much has been pooled, if anything is."""
+    def count_columns(self) -> tuple[int, ...]:
+        """Where a state array says how much has been pooled, or how many steps there were."""
         n_states = sum(cell.n_states for cell in self.cells)
         pooled = self.pool.widths(self.n_pooled)
-        return n_states * self.hidden_size + pooled[0] if pooled else None
+        columns = [n_states * self.hidden_size + pooled[0]] if pooled else []
+        return (*columns, *[sum(self.state_widths) - 1] * self.reads_window)

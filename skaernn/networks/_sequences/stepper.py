@@ -21,16 +21,26 @@ class Stepper:
     network : RecurrentShape
     theta : Tensor of shape (P,)
         Its parameters.
+    window : Tensor of shape (T C + 1, O) or None
+        The map from a window, if it has one.
     """
 
-    def __init__(self, network: RecurrentShape, theta: Tensor):
+    def __init__(self, network: RecurrentShape, theta: Tensor, window: Tensor | None = None):
         self._network = network
+        self._window, self._last = None, 0
+        if window is not None:  # of steps beyond the last one, nothing
+            by_place = window[:-1].unflatten(0, (-1, network.n_inputs))  # (T, C, O)
+            self._last = len(by_place)
+            self._window = torch.cat([by_place, torch.zeros_like(by_place[:1])])
         self._blocks = {
             direction: [network.blocks(theta, f"{i}.{direction}") for i in range(network.n_layers)]
             for direction in network.directions
         }
         self._pool_blocks = network.blocks(theta, "pool")
-        self._weight = network.blocks(theta, "output")["weight"]
+        weight = network.blocks(theta, "output")["weight"]
+        self._weight, self._bias = weight[: network.n_pooled], weight[-1]
+        if window is not None:
+            self._bias = self._bias + window[-1]
         self._activation = OUTPUTS[network.output_activation]()
 
     def run(self, x: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,6 +61,7 @@ class Stepper:
         """
         network = self._network
         parts = list(state.split(network.state_widths, dim=1))
+        of_window = [parts.pop(), parts.pop()][::-1] if network.reads_window else []
         n_cell_states = len(parts) - len(network.pool.widths(network.n_pooled))
         states, pooled = parts[:n_cell_states], tuple(parts[n_cell_states:])
         outputs, result = [], None
@@ -61,17 +72,20 @@ class Stepper:
             u = torch.cat([h_t, x_t], dim=1) if network.input_skip else h_t
             after = network.pool.update(pooled, u, self._pool_blocks)
             pooled = tuple(map(_kept, after, pooled, [n_alive] * len(after)))
+            if of_window:
+                after = self._one_more(x_t, *of_window)
+                of_window = list(map(_kept, after, of_window, [n_alive] * 2))
             if network.pooling is None:
                 outputs.append(self._output(u))
             else:
                 result = u if result is None else _kept(u, result, n_alive)
-        ended = torch.cat([*states, *pooled], dim=1)
+        ended = torch.cat([*states, *pooled, *of_window], dim=1)
         if network.pooling is None:
             return torch.stack(outputs), ended
         if network.pooling == "last" and network.bidirectional:
             half = slice(network.hidden_size, network.n_hidden)
             result[:, half] = h[0, :, half]  # where the other direction ends
-        return self._output(network.pool.result(pooled, result)), ended
+        return self._output(network.pool.result(pooled, result), *of_window[:1]), ended
 
     def _layers(self, x: Tensor, lengths: Tensor, alive: list[int], states: list) -> Tensor:
         """What the layers make of a block of steps; `states` is brought up to date."""
@@ -99,8 +113,14 @@ class Stepper:
             x = columns[0] if len(columns) == 1 else torch.cat(columns, dim=2)
         return x
 
-    def _output(self, u: Tensor) -> Tensor:
-        return self._activation(torch.addmm(self._weight[-1], u, self._weight[:-1]))
+    def _one_more(self, x: Tensor, total: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum over a window with one more step, and the place of the next."""
+        weight = self._window[place[:, 0].clamp(max=self._last).long()]  # (R, C, O)
+        return total + (x[:, :, None] * weight).sum(1), place + 1
+
+    def _output(self, u: Tensor, *of_window: Tensor) -> Tensor:
+        linear = torch.addmm(self._bias, u, self._weight)
+        return self._activation(sum(of_window, linear))
 
 
 def _kept(new: Tensor, old: Tensor, n_alive: int) -> Tensor:
