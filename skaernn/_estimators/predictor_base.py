@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from .._core.compat import Self, StrOptions, available_if, fit_context
+from .._core.compat import Interval, Self, StrOptions, available_if, fit_context
 from .._core.device import numpy_dtype, precise
+from .._inference.mean import mean_of, run_several
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
 from .._inputs.overlaps import series_of
@@ -27,11 +29,11 @@ from .._training.loop import TrainingState
 from ..networks import (
     POOLINGS,
     OwnRecurrentNetwork,
-    RecurrentModule,
     RecurrentNetwork,
     recurrent_network,
 )
-from .fitting import TrainingInput, can_partial_fit, fit
+from .fitting import TrainingInput, can_partial_fit
+from .members import fit_members
 from .sequence_base import SequenceEstimator, rows_of
 from .sequence_plan import SequencePlan
 
@@ -43,7 +45,7 @@ Answer = Any
 class PredictorEstimator(SequenceEstimator):
     """Recurrent networks on sequences; a subclass says what they predict."""
 
-    module_: RecurrentModule
+    module_: Any  # RecurrentModule, or MeanModule
     state_size_: int
 
     _parameter_constraints: dict = {
@@ -51,6 +53,7 @@ class PredictorEstimator(SequenceEstimator):
         "return_sequences": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "input_skip": ["boolean"],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
     }
     _architecture: tuple[str, ...] = (
         "cell",
@@ -63,7 +66,9 @@ class PredictorEstimator(SequenceEstimator):
         "input_skip",
         "scaling",
         "dtype",
+        "n_members",
     )
+    _members: list | None = None  # of a fit with several
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -135,7 +140,7 @@ class PredictorEstimator(SequenceEstimator):
             "lengths": lengths_val,
             "initial_state": initial_state_val,
         }
-        return fit(self, given, held_out)
+        return fit_members(self, given, held_out)
 
     @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
@@ -163,7 +168,7 @@ class PredictorEstimator(SequenceEstimator):
         """
         given = {"X": X, "y": y, "sample_weight": sample_weight}
         given |= {"lengths": lengths, "initial_state": initial_state}
-        return fit(self, given, incremental=True)
+        return fit_members(self, given, incremental=True)
 
     @abstractmethod
     def _read_targets(
@@ -276,6 +281,7 @@ class PredictorEstimator(SequenceEstimator):
             **self._training_attributes(form, objective, state),
             "n_outputs_": form.n_outputs,
             "state_size_": sum(objective.network.state_widths),
+            "_members": None,
         }
 
     @property
@@ -304,4 +310,19 @@ class PredictorEstimator(SequenceEstimator):
         self, sequences: Sequences, state: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The network's answers to checked sequences, and the states it ends in."""
-        return run_network(self._fitted.network, self.module_, sequences, state, self.device_)
+        network, module, device = self._fitted.network, self.module_, self.device_
+        if self._members is None:
+            return run_network(network, module, sequences, state, device)
+        outputs, ended = run_several(network, module, sequences, state, device)
+        return self._agreed(outputs), ended
+
+    def _agreed(self, outputs: list[np.ndarray]) -> np.ndarray:
+        """What several networks come to of what each answers."""
+        return mean_of(outputs)
+
+    @property
+    def members_(self) -> list[Self]:
+        """Fitted estimators of one network each, whose mean the answers are."""
+        if "module_" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} is not fitted yet: no members_.")
+        return [self] if self._members is None else list(self._members)

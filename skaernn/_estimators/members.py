@@ -1,0 +1,173 @@
+"""Several networks behind one estimator: how they are trained, and what they come to together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from .._core.crew import run_together
+from .._core.device import is_small, resolve_device
+from .._core.interrupts import check_interrupts, interrupts_deferred
+from .._core.warn import Held, warnings_held
+from .._inputs.memory import check_fits_memory
+from .._training.reports import MembersReport, report_held
+from .fitting import (
+    Course,
+    Fitted,
+    comparable,
+    fit,
+    most_batch_rows,
+    read,
+    seed_for,
+    train_on,
+    undone_if_refused,
+)
+from .several import attributes_of
+
+# Multiplications of a member's fit forward, some 40 ms of it, from which threads pay: what takes
+# less is Python's work for the most part, of which there is one at a time.
+_PAYS = 1 << 27
+_OF_INPUT = "n_features_in_", "feature_names_in_"
+
+
+def fit_members(
+    estimator, inputs: dict, held_out: dict | None = None, *, incremental: bool = False
+):
+    """Fit `estimator`, or as many members as its `n_members` says.
+
+    X and y are read once. Then each member goes its own way, from a seed of its own: all are
+    there in the end, or the estimator stays as it was; after Ctrl-C those that have begun.
+
+    Parameters
+    ----------
+    estimator : PredictorEstimator
+    inputs, held_out, incremental
+        See `fit`.
+
+    Returns
+    -------
+    estimator
+    """
+    if estimator.n_members == 1:
+        return fit(estimator, inputs, held_out, incremental=incremental)
+    with interrupts_deferred(), undone_if_refused(estimator):
+        course = read(estimator, inputs, held_out, incremental=incremental)
+        check_interrupts()
+        n_weights = course.plan.network(course.data).layout.size
+        asked = f"as many networks of {n_weights:.3g} parameters"
+        check_fits_memory("n_members", asked, n_weights * int(estimator.n_members))
+        crew = _Crew(estimator, course)
+        crew.train()
+        vars(estimator).update(crew.attributes())
+        crew.report.end(crew.attributes)
+        report_held(crew.held, crew.interrupted)
+    return estimator
+
+
+def seed_of(seed: int, i: int) -> int:
+    """The seed of member `i`: that of all for the first, then what numpy spawns of both."""
+    return int(np.random.SeedSequence([seed, i]).generate_state(1)[0]) if i else seed
+
+
+class _Crew:
+    """The members of a fit, on their way.
+
+    Parameters
+    ----------
+    estimator : PredictorEstimator
+    course : Course
+
+    Attributes
+    ----------
+    report : MembersReport
+    held : list of list of Held
+        What each is to be warned of.
+    interrupted : bool
+        Whether Ctrl-C has ended their training.
+    """
+
+    def __init__(self, estimator, course: Course):
+        self._estimator, self._course = estimator, course
+        self._seed = seed_for(estimator, course.resumes and course.incremental)
+        there = estimator._members if course.resumes else []
+        n_members = int(estimator.n_members)
+        self._members = [
+            self._member(seed_of(self._seed, i), there[i] if i < len(there) else None)
+            for i in range(n_members)
+        ]
+        self._n_there = len(there)
+        self.held: list[list[Held]] = [[] for _ in range(n_members)]
+        self.interrupted = False
+        data = course.data
+        told = {"X": data.X, "y": data.y, "metadata": data.metadata}
+        self.report = MembersReport(estimator, n_members, told)
+
+    def _member(self, seed: int, fitted: Any):
+        """An estimator of one network: new, or one that goes on where another one stands."""
+        estimator = self._estimator
+        params = estimator.get_params(deep=False)
+        member = type(estimator)(**{**params, "n_members": 1, "random_state": seed})
+        if fitted is not None:
+            state = {name: v for name, v in vars(fitted).items() if name not in params}
+            vars(member).update(state)
+        read_of = {name: v for name, v in vars(estimator).items() if name in _OF_INPUT}
+        vars(member).update(read_of)
+        return member
+
+    def train(self) -> None:
+        """Train all; some are missing, or have not gone on, after Ctrl-C."""
+        # what a callback of one sees depends on those before it
+        n_threads = 1 if self.report.in_order else self._n_threads()
+        before = [vars(member).get("module_") for member in self._members]
+        tasks = [partial(self._train, i) for i in range(len(self._members))]
+        complete = run_together(tasks, n_threads)
+        self.interrupted = not complete and not self.report.stopped
+        if self.interrupted:
+            trained = zip(self._members, before, strict=True)
+            if all(vars(member).get("module_") is module for member, module in trained):
+                raise KeyboardInterrupt
+
+    def _train(self, i: int) -> bool:
+        """Train one member; whether another one may begin."""
+        member = self._members[i]
+        course = replace(self._course, resumes=i < self._n_there)
+        report = self.report.of_member(i, partial(self._with, i))
+        with torch.inference_mode(False), torch.no_grad(), warnings_held() as held:
+            self.held[i] = held
+            reason = train_on(member, course, report)
+        return reason != "interrupted" and not self.report.stopped
+
+    def _n_threads(self) -> int:
+        """How many members are worth to be trained at a time."""
+        estimator, data = self._estimator, self._course.data
+        network = self._course.plan.network(data)
+        n_rows = min(most_batch_rows(estimator), len(data.content))
+        small = is_small(2 * n_rows * network.largest_product, resolve_device(estimator.device))
+        if not small or callable(estimator.cell):  # whose code is anyone's
+            return 1
+        epochs = 1 if self._course.incremental else estimator.max_iter
+        work = epochs * len(data.numbers()["X"]) * network.layout.size
+        return torch.get_num_threads() if work >= _PAYS else 1
+
+    def _with(self, i: int, attributes: dict) -> dict:
+        """What the estimator is with the members so far, of which `i` is to have `attributes`."""
+        now = self._member(self._members[i].random_state, None)
+        vars(now).update(attributes)
+        others = [*self._members[:i], now, *self._members[i + 1 :]]
+        return self._of(others)
+
+    def attributes(self) -> dict:
+        """The fitted attributes of the estimator."""
+        return self._of(self._members)
+
+    def _of(self, members: list) -> dict:
+        members = [member for member in members if "module_" in vars(member)]
+        parameters = comparable(self._estimator, self._estimator._architecture)
+        found = attributes_of(members)
+        fitted: Fitted = found["_fitted"]
+        found["_fitted"] = replace(fitted, parameters=parameters, seed=self._seed)
+        return found
