@@ -86,6 +86,8 @@ class Fitted:
         Smallest and largest value of each feature, scaled, where a corruption reads them.
     noise : float or None
         Variance of the rows around their codes' means, scaled, in a variational autoencoder.
+    members : list of estimators or None
+        Those that the answer is the mean of.
     """
 
     network: Any
@@ -95,6 +97,7 @@ class Fitted:
     slots: dict[str, Any] = field(default_factory=dict)
     limits: tuple[np.ndarray, np.ndarray] | None = None
     noise: float | None = None
+    members: list | None = None
 
 
 @dataclass(frozen=True)

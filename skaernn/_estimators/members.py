@@ -14,10 +14,12 @@ from .._core.device import is_small, resolve_device
 from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._core.warn import Held, warnings_held
 from .._inputs.memory import check_fits_memory
+from .._rows.content import JointContent, MatrixContent
 from .._training.reports import MembersReport, report_held
 from .fitting import (
     Course,
     Fitted,
+    TrainingInput,
     comparable,
     fit,
     most_batch_rows,
@@ -61,7 +63,12 @@ def fit_members(
         asked = f"as many networks of {n_weights:.3g} parameters"
         check_fits_memory("n_members", asked, n_weights * int(estimator.n_members))
         crew = _Crew(estimator, course)
-        crew.train()
+        try:
+            crew.train()
+        except BaseException:
+            if crew.report.listened_to and crew.begun:  # what a callback raised stops training
+                vars(estimator).update(crew.attributes())
+            raise
         vars(estimator).update(crew.attributes())
         crew.report.end(crew.attributes)
         report_held(crew.held, crew.interrupted)
@@ -93,13 +100,14 @@ class _Crew:
     def __init__(self, estimator, course: Course):
         self._estimator, self._course = estimator, course
         self._seed = seed_for(estimator, course.resumes and course.incremental)
-        there = estimator._members if course.resumes else []
+        there = estimator._fitted.members if course.resumes else []
         n_members = int(estimator.n_members)
         self._members = [
             self._member(seed_of(self._seed, i), there[i] if i < len(there) else None)
             for i in range(n_members)
         ]
         self._n_there = len(there)
+        self._before = [vars(member).get("module_") for member in self._members]
         self.held: list[list[Held]] = [[] for _ in range(n_members)]
         self.interrupted = False
         data = course.data
@@ -121,20 +129,24 @@ class _Crew:
     def train(self) -> None:
         """Train all; some are missing, or have not gone on, after Ctrl-C."""
         # what a callback of one sees depends on those before it
-        n_threads = 1 if self.report.in_order else self._n_threads()
-        before = [vars(member).get("module_") for member in self._members]
+        in_order = self.report.listened_to or self._estimator.verbose
+        n_threads = 1 if in_order else self._n_threads()
         tasks = [partial(self._train, i) for i in range(len(self._members))]
         complete = run_together(tasks, n_threads)
         self.interrupted = not complete and not self.report.stopped
-        if self.interrupted:
-            trained = zip(self._members, before, strict=True)
-            if all(vars(member).get("module_") is module for member, module in trained):
-                raise KeyboardInterrupt
+        if self.interrupted and not self.begun:
+            raise KeyboardInterrupt
+
+    @property
+    def begun(self) -> bool:
+        """Whether any has been trained."""
+        now = [vars(member).get("module_") for member in self._members]
+        return any(one is not other for one, other in zip(now, self._before, strict=True))
 
     def _train(self, i: int) -> bool:
         """Train one member; whether another one may begin."""
         member = self._members[i]
-        course = replace(self._course, resumes=i < self._n_there)
+        course = _of_member(self._course, i, resumes=i < self._n_there)
         report = self.report.of_member(i, partial(self._with, i))
         with torch.inference_mode(False), torch.no_grad(), warnings_held() as held:
             self.held[i] = held
@@ -171,3 +183,29 @@ class _Crew:
         fitted: Fitted = found["_fitted"]
         found["_fitted"] = replace(fitted, parameters=parameters, seed=self._seed)
         return found
+
+
+def _of_member(course: Course, i: int, *, resumes: bool) -> Course:
+    """What member `i` makes of a course; of initial states it has its own columns."""
+    network = course.plan.network(course.data)
+    width = sum(network.state_widths)
+    own = slice(i * width, (i + 1) * width)
+    data, held_out = course.data, course.held_out
+    other = held_out and _with_columns(held_out, own)
+    return replace(course, data=_with_columns(data, own), held_out=other, resumes=resumes)
+
+
+def _with_columns(data: TrainingInput, own: slice) -> TrainingInput:
+    """The same input with some columns of its initial states, if it has these."""
+    if "initial_state" not in (data.metadata or {}):
+        return data
+    *others, state = data.content.parts  # type: ignore[attr-defined]
+    began = np.ascontiguousarray(state.X[:, own])
+    is_none = not began.any()  # as where they were checked
+    parts = others if is_none else [*others, MatrixContent(began)]
+
+    def rows(*selected: Any) -> list[Any]:
+        found: list[Any] = data.rows(*selected)
+        return [replace(r, state=None if is_none else r.state[:, own].contiguous()) for r in found]
+
+    return replace(data, content=JointContent(tuple(parts)), rows=rows)

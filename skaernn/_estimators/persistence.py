@@ -13,17 +13,17 @@ from .._inputs.sequences import Form
 from .fitting import Fitted
 from .several import together
 
-_OF_MEMBERS = "module_", "device_", "_form"
-
 
 def to_arrays(state: dict[str, Any]) -> dict[str, Any]:
     """The state of an estimator without torch, and without names of ours that may change."""
     if "module_" not in state:
         return state
-    if state.get("_members"):  # which hold all that there is
-        fitted = replace(state["_fitted"], network=None)
-        return {**state, "_fitted": dict(vars(fitted)), **dict.fromkeys(_OF_MEMBERS)}
-    weights, fitted = state["module_"].state_dict(), state["_fitted"]
+    fitted = state["_fitted"]
+    if fitted.members is not None:  # which hold all that there is
+        fitted = dict(vars(replace(fitted, network=None)))
+        device = str(state["device_"])
+        return {**state, "module_": None, "_form": None, "device_": device, "_fitted": fitted}
+    weights = state["module_"].state_dict()
     slots = {name: slot.cpu().numpy() for name, slot in fitted.slots.items()}
     form = state["_form"]
     return {
@@ -39,9 +39,10 @@ def from_arrays(state: dict[str, Any]) -> dict[str, Any]:
     """The inverse of `to_arrays`; on the CPU where the device it was trained on is not."""
     if "module_" not in state:
         return state
-    if state.get("_members"):
-        whole = together(state["_members"])
-        fitted = Fitted(**{**state["_fitted"], "network": whole["_fitted"].network})
+    members = state["_fitted"].get("members")
+    if members is not None:
+        whole = together(members)
+        fitted = replace(Fitted(**state["_fitted"]), network=whole["_fitted"].network)
         return {**state, **whole, "_fitted": fitted}
     try:
         device = resolve_device(state["device_"])

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from .._core.compat import Interval, Self, StrOptions, available_if, fit_context
 from .._core.device import numpy_dtype, precise
-from .._inference.mean import mean_of, run_several
+from .._inference.mean import SeveralNetworks, mean_of, run_several
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
 from .._inputs.overlaps import series_of
@@ -68,7 +68,6 @@ class PredictorEstimator(SequenceEstimator):
         "dtype",
         "n_members",
     )
-    _members: list | None = None  # of a fit with several
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -244,7 +243,8 @@ class PredictorEstimator(SequenceEstimator):
         state = None
         if initial_state is not None:
             dtype = np.dtype(self.dtype or sequences.steps.dtype)
-            state = check_state(initial_state, sequences, plan.describe(seen), dtype, suffix)
+            network = SeveralNetworks.of(plan.describe(seen), int(self.n_members))
+            state = check_state(initial_state, sequences, network, dtype, suffix)
         parts = [sequences.content, targets.content(sequences)]
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
@@ -281,7 +281,6 @@ class PredictorEstimator(SequenceEstimator):
             **self._training_attributes(form, objective, state),
             "n_outputs_": form.n_outputs,
             "state_size_": sum(objective.network.state_widths),
-            "_members": None,
         }
 
     @property
@@ -311,7 +310,7 @@ class PredictorEstimator(SequenceEstimator):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The network's answers to checked sequences, and the states it ends in."""
         network, module, device = self._fitted.network, self.module_, self.device_
-        if self._members is None:
+        if self._fitted.members is None:
             return run_network(network, module, sequences, state, device)
         outputs, ended = run_several(network, module, sequences, state, device)
         return self._agreed(outputs), ended
@@ -325,4 +324,5 @@ class PredictorEstimator(SequenceEstimator):
         """Fitted estimators of one network each, whose mean the answers are."""
         if "module_" not in vars(self):
             raise AttributeError(f"This {type(self).__name__} is not fitted yet: no members_.")
-        return [self] if self._members is None else list(self._members)
+        members = self._fitted.members
+        return [self] if members is None else list(members)

@@ -612,8 +612,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         return mixture_of(outputs, self.n_outputs_)
 
     def _check_has_deviations(self, return_std: bool) -> None:
-        network = self._fitted.network
-        if return_std and not (self._members or network.output_activation == "mean_and_deviation"):
+        members, activation = self._fitted.members, self._fitted.network.output_activation
+        if return_std and not (members or activation == "mean_and_deviation"):
             raise ValueError(
                 "return_std=True needs a fit with loss='gaussian', which predicts standard "
                 "deviations, or with n_members of 2 or more, which differ; this one was with "

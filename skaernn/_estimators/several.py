@@ -18,8 +18,7 @@ def together(members: list) -> dict[str, Any]:
         "module_": module,
         "device_": first.device_,
         "_form": first._form,
-        "_fitted": replace(first._fitted, network=network, slots={}),
-        "_members": members,
+        "_fitted": replace(first._fitted, network=network, slots={}, members=members),
     }
 
 

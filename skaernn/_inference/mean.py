@@ -25,6 +25,11 @@ class SeveralNetworks:
 
     members: tuple[RecurrentNetwork | OwnRecurrentNetwork, ...]
 
+    @classmethod
+    def of(cls, network, n_members: int):
+        """Several that are described alike; of one, itself."""
+        return cls((network,) * n_members) if n_members > 1 else network
+
     @property
     def stateless(self) -> str | None:
         """Why there is no state to begin at or to end in; None if there is one."""

@@ -65,9 +65,9 @@ class MembersReport:
             self._root.call_on_fit_task_begin(**self._data)
 
     @property
-    def in_order(self) -> bool:
-        """Whether somebody follows epoch by epoch, so that they are to come one by one."""
-        return self._root is not None or bool(self._estimator.verbose)
+    def listened_to(self) -> bool:
+        """Whether there are callbacks."""
+        return self._root is not None
 
     def of_member(self, i: int, complete: Callable[[dict], dict]):
         """What takes the place of `reporting` in the fit of member `i`.

@@ -147,6 +147,7 @@ COURSE = {
     "dropout": [{}, {"dropout": 0.3}],
     "alpha": [{}, {"alpha": 0.1}],
     "clipping": [{}, {"max_grad_norm": None}],
+    "members": [{}, {"n_members": 2}],
 }
 NUMBERS = {
     "dtype": [{}, {"dtype": "float32"}, {"dtype": "float64"}],
