@@ -267,4 +267,5 @@ CHECKED = [
     *_structures(),
     *_answers(),
     *(Variant(False, cell) for cell in NETWORK["cell"][1:]),
+    *(Variant(classifier, {"cell": "rnn", "n_members": 2}) for classifier in (False, True)),
 ]
