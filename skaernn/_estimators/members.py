@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from .fitting import (
     train_on,
     undone_if_refused,
 )
-from .several import attributes_of
+from .several import attributes_of, without_parameters
 
 # Multiplications of a member's fit forward, some 40 ms of it, from which threads pay: what takes
 # less is Python's work for the most part, of which there is one at a time.
@@ -118,12 +119,12 @@ class _Crew:
         """An estimator of one network: new, or one that goes on where another one stands."""
         estimator = self._estimator
         params = estimator.get_params(deep=False)
-        member = type(estimator)(**{**params, "n_members": 1, "random_state": seed})
+        member = type(estimator)(**params)
         if fitted is not None:
-            state = {name: v for name, v in vars(fitted).items() if name not in params}
-            vars(member).update(state)
+            vars(member).update(without_parameters(fitted))
         read_of = {name: v for name, v in vars(estimator).items() if name in _OF_INPUT}
-        vars(member).update(read_of)
+        # not by the constructor: that of a subclass need not have them
+        vars(member).update(read_of, n_members=1, random_state=seed)
         return member
 
     def train(self) -> None:
@@ -139,9 +140,9 @@ class _Crew:
 
     @property
     def begun(self) -> bool:
-        """Whether any has been trained."""
-        now = [vars(member).get("module_") for member in self._members]
-        return any(one is not other for one, other in zip(now, self._before, strict=True))
+        """Whether any has been trained, and all before it are there."""
+        now = [member.module_ for member in _first_ones(self._members)]
+        return any(one is not other for one, other in zip(now, self._before, strict=False))
 
     def _train(self, i: int) -> bool:
         """Train one member; whether another one may begin."""
@@ -177,12 +178,17 @@ class _Crew:
         return self._of(self._members)
 
     def _of(self, members: list) -> dict:
-        members = [member for member in members if "module_" in vars(member)]
+        members = _first_ones(members)
         parameters = comparable(self._estimator, self._estimator._architecture)
         found = attributes_of(members)
         fitted: Fitted = found["_fitted"]
         found["_fitted"] = replace(fitted, parameters=parameters, seed=self._seed)
         return found
+
+
+def _first_ones(members: list) -> list:
+    """Members up to the first that has not been trained: a later fit knows them by their place."""
+    return list(takewhile(lambda member: "module_" in vars(member), members))
 
 
 def _of_member(course: Course, i: int, *, resumes: bool) -> Course:

@@ -7,6 +7,8 @@ from typing import Any
 
 from .._inference.mean import MeanModule, SeveralNetworks
 
+_OWN_OF_MEMBERS = "n_members", "random_state"
+
 
 def together(members: list) -> dict[str, Any]:
     """What several fitted members are as one: their network, module, form and device."""
@@ -22,17 +24,21 @@ def together(members: list) -> dict[str, Any]:
     }
 
 
+def without_parameters(member) -> dict[str, Any]:
+    """What a fit has left in a member."""
+    params = {*member.get_params(deep=False), *_OWN_OF_MEMBERS}
+    return {name: value for name, value in vars(member).items() if name not in params}
+
+
 def attributes_of(members: list) -> dict[str, Any]:
     """Fitted attributes of several members as one."""
     first = members[0]
-    params = first.get_params(deep=False)
-    shared = {name: value for name, value in vars(first).items() if name not in params}
     curve = _mean_curve([(member.loss_curve_, member.loss_) for member in members])
     validated = first.validation_scores_ is not None
     loss = _mean([member.loss_ for member in members])
     scores = [(m.validation_scores_, m.best_validation_score_) for m in members if validated]
     return {
-        **shared,
+        **without_parameters(first),
         **together(members),
         "n_iter_": max(member.n_iter_ for member in members),
         "t_": max(member.t_ for member in members),

@@ -130,8 +130,11 @@ class Stream:
                 "them, pass ids."
             )
         with interrupts_deferred():
-            output, *others = [lane.run(steps, rows) for lane in self._lanes]
-        return self._answer(self._model._agreed([output, *others]) if others else output)
+            output = self._lanes[0].run(steps, rows)
+            if len(self._lanes) > 1:
+                others = [lane.run(steps, rows) for lane in self._lanes[1:]]
+                output = self._model._agreed([output, *others])
+        return self._answer(output)
 
     def reset(self, ids: ArrayLike | None = None) -> Stream:
         """Begin anew: all streams, or those of `ids`.

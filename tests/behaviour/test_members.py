@@ -411,12 +411,15 @@ class TestEcosystem:
 
     def test_a_subclass_with_another_constructor(self):
         class Committee(RNNSequenceRegressor):
-            def __init__(self, hidden_size=3, n_members=2, max_iter=2, random_state=0):
-                super().__init__("gru", hidden_size, n_members=n_members, max_iter=max_iter,
-                                 random_state=random_state)  # fmt: skip
+            def __init__(self, hidden_size=3, max_iter=2):
+                super().__init__("gru", hidden_size, max_iter=max_iter, n_members=2,
+                                 random_state=0, warm_start=True)  # fmt: skip
 
         X, y = data()
-        model = Committee().fit(X, y)
+        model = Committee().fit(X, y).fit(X, y)
+        assert [member.n_iter_ for member in model.members_] == [4, 4]
+        assert model.n_members == 2
+        assert model.random_state == 0
         assert [type(member) for member in model.members_] == [Committee] * 2
         members = [member.predict(X) for member in model.members_]
         np.testing.assert_array_equal(model.predict(X), np.mean(members, axis=0))
