@@ -58,7 +58,6 @@ class MembersReport:
         self._estimator, self._n_members = estimator, n_members
         self._data = {"estimator": estimator, **data}
         self._root = None
-        self._last: CallbackReporter | None = None
         self.stopped = False  # a callback said so when a member had ended
         if getattr(estimator, "_skl_callbacks", None):
             self._root = estimator._init_callback_context(max_subtasks=n_members)
@@ -89,7 +88,6 @@ class MembersReport:
             task = self._root.subcontext(task_name="member", max_subtasks=max_iter)
             task.call_on_fit_task_begin(**self._data)
             now = CallbackReporter(task, self._data, lambda state: complete(attributes(state)))
-            self._last = now
             yield now
             self.stopped = task.call_on_fit_task_end(
                 **self._data, reconstruction_attributes=now.attributes
@@ -218,7 +216,9 @@ def report_held(held: list[list[Held]], interrupted: bool) -> None:
         for key, message in of_member.items():
             by_cause.setdefault(key, []).append(message)
     for (category, cause), (message, *others) in by_cause.items():
-        if cause != "interrupted":
+        if cause == "interrupted":
+            continue
+        if cause != message:
             n = 1 + len(others)
-            among = f" (In {n} of {len(held)} members; these are the words of the first.)"
-            warn_user(message + among, category)
+            message += f" (In {n} of {len(held)} members; these are the words of the first.)"
+        warn_user(message, category)
