@@ -215,11 +215,11 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     Several networks that start elsewhere err elsewhere, and their mean errs less than most of them
     (Hansen & Salamon 1990; Lakshminarayanan et al. 2017) [10]_; five are a good number. Member i
     has the seed ``numpy.random.SeedSequence([random_state, i]).generate_state(1)[0]``, the first
-    one `random_state` itself, so that a few are the first of many. Their
-    probabilities are added in this order, and divided by their number.
-    `warm_start` and `partial_fit` go on with each. A fit that fails leaves everything as it was.
-    A callback is told of the members one after another; one that returns True stops the member
-    whose epoch it was, or, when a member has ended, keeps the next ones from beginning.
+    one `random_state` itself, so that a few are the first of many. Their probabilities are added
+    in this order, and divided by their number. `warm_start` and `partial_fit` go on with each. A
+    fit that fails leaves everything as it was. A callback is told of the members one after
+    another; one that returns True stops the member whose epoch it was, or, when a member has
+    ended, keeps the next ones from beginning.
 
     A fit of at most 10 000 sequences, or of one batch, depends on their weighted set alone:
     weight k is the sequence k times, weight 0 the sequence removed, and with one batch the order

@@ -152,10 +152,10 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     n_members : int, default=1
         How many networks are trained on the same sequences, each from a seed of its own; the
         answer is the mean of their predictions. ``predict(X, return_std=True)`` says how far
-        they are apart. The first is what ``n_members=1`` gives;
-        start, batches, dropout and, with `early_stopping`, the sequences set aside are other
-        ones in each. Long fits run side by side, on as many threads as
-        ``torch.get_num_threads()`` says; with `verbose` or callbacks, one after another.
+        they are apart. The first is what ``n_members=1`` gives; start, batches, dropout and,
+        with `early_stopping`, the sequences set aside are other ones in each. Long fits run side
+        by side, on as many threads as ``torch.get_num_threads()`` says; with `verbose` or
+        callbacks, one after another.
     device : str or torch.device, default="cpu"
         "auto" is CUDA where there is one. Any name torch knows.
     dtype : {"float32", "float64"} or None, default=None
@@ -227,13 +227,13 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     Several networks that start elsewhere err elsewhere, and their mean errs less than most of them
     (Hansen & Salamon 1990; Lakshminarayanan et al. 2017) [10]_; five are a good number. Member i
     has the seed ``numpy.random.SeedSequence([random_state, i]).generate_state(1)[0]``, the first
-    one `random_state` itself, so that a few are the first of many. Their
-    answers are added in this order, and divided by their number: but for rounding of the last bit
-    where there are eight or more and one number is asked for, ``numpy.mean`` over `members_`.
-    Forecasts feed their mean back.
-    `warm_start` and `partial_fit` go on with each. A fit that fails leaves everything as it was.
-    A callback is told of the members one after another; one that returns True stops the member
-    whose epoch it was, or, when a member has ended, keeps the next ones from beginning.
+    one `random_state` itself, so that a few are the first of many. Their answers are added in
+    this order, and divided by their number; ``numpy.mean`` over `members_` gives the same bits,
+    but for single numbers of eight members and more, which it adds in another order. Forecasts
+    feed the mean back. `warm_start` and `partial_fit` go on with each. A fit that fails leaves
+    everything as it was. A callback is told of the members one after another; one that returns
+    True stops the member whose epoch it was, or, when a member has ended, keeps the next ones
+    from beginning.
 
     A fit of at most 10 000 sequences, or of one batch, depends on their weighted set alone:
     weight k is the sequence k times, weight 0 the sequence removed, and with one batch the order
