@@ -33,7 +33,7 @@ from .several import attributes_of, without_parameters
 
 # Multiplications of a member's fit forward, some 30 ms of it, from which threads pay: what takes
 # less is Python's work for the most part, of which there is one at a time.
-_PAYS = 1 << 26
+_PAYS = 1 << 27
 _OF_INPUT = "n_features_in_", "feature_names_in_"
 
 

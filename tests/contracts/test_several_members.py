@@ -94,7 +94,7 @@ class TestThreads:
         assert said == [f"Member {i} of 4" for i in (1, 2, 3, 4)] * ("verbose" in params)
 
     def test_small_fits_stay_on_one(self, threads, monkeypatch):
-        monkeypatch.setattr(members, "_PAYS", 1 << 26)
+        monkeypatch.setattr(members, "_PAYS", 1 << 27)
         used = threads(3)
         regressor().fit(X, Y)
         assert used == {threading.get_ident()}
