@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -284,14 +285,21 @@ class TestInterrupts:
         used.clear()
         model = regressor(n_members, max_iter=10**6, batch_size=7)
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
-        timer.start()
+
+        def press():
+            while len(used) < 2:
+                time.sleep(0.01)
+            time.sleep(0.5)  # a step takes a thousandth of that
+            os.kill(os.getpid(), signal.SIGINT)
+
+        presses = threading.Thread(target=press)
+        presses.start()
         try:
             with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
                 model.fit(X, Y)
         finally:
             signal.signal(signal.SIGINT, before)
-            timer.join()
+            presses.join()
         assert len(caught) == 1
         assert len(used) == 2
         assert len(model.members_) == 2
