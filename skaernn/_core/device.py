@@ -143,6 +143,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_as_fork)
 
 
+def is_small(largest_product: float, device: torch.device) -> bool:
+    """Whether one thread computes products of so many operations faster than several."""
+    return device.type == "cpu" and largest_product < _SMALL_PRODUCT
+
+
 @contextmanager
 def threads_for(largest_product: float, device: torch.device):
     """Context with one thread if the largest matrix product is small, else as it was.
@@ -153,7 +158,7 @@ def threads_for(largest_product: float, device: torch.device):
         Floating point operations of the largest matrix product of one step.
     device : torch.device
     """
-    if device.type != "cpu" or largest_product >= _SMALL_PRODUCT:
+    if not is_small(largest_product, device):
         yield
         return
     with interrupts_deferred():

@@ -17,6 +17,7 @@ except ImportError:
     from signal import SIGINT, getsignal, signal
 
 _PATIENCE = 2  # interrupts that wait; one more, and something hangs
+_own = threading.local()  # what this thread stops with
 
 
 class _Deferral:
@@ -80,7 +81,32 @@ class interrupts_deferred:
             _deferral.end()
 
 
+class interrupted_by:
+    """Context in which this thread is interrupted once an event is set, as by Ctrl-C.
+
+    Once: what ends in peace then is not interrupted again.
+
+    Parameters
+    ----------
+    stop : threading.Event
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._before = getattr(_own, "stop", None)
+        _own.stop = self._stop
+
+    def __exit__(self, *exc_info: object) -> None:
+        _own.stop = self._before
+
+
 def check_interrupts() -> None:
     """Act upon an interrupt that waits; call it where everything is as it should be."""
     if _deferral.noted and threading.current_thread() is threading.main_thread():
         _deferral.act()
+    stop = getattr(_own, "stop", None)
+    if stop is not None and stop.is_set():
+        _own.stop = None
+        raise KeyboardInterrupt

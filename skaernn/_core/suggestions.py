@@ -41,6 +41,7 @@ _NAMES = _by_word(
         "n_latent z_dim n_codes",
         "n_iter_no_change": "patience early_stopping_patience",
         "n_layers": "num_layers depth layers hidden_layers",
+        "n_members": "n_estimators ensemble_size n_ensemble n_models num_models n_networks",
         "output_activation": "out_activation final_activation",
         "random_state": "random_seed seed rng",
         "scaling": "standardize normalize scaler normalization",

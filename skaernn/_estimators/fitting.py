@@ -86,6 +86,8 @@ class Fitted:
         Smallest and largest value of each feature, scaled, where a corruption reads them.
     noise : float or None
         Variance of the rows around their codes' means, scaled, in a variational autoencoder.
+    members : list of estimators or None
+        Those that the answer is the mean of.
     """
 
     network: Any
@@ -95,10 +97,34 @@ class Fitted:
     slots: dict[str, Any] = field(default_factory=dict)
     limits: tuple[np.ndarray, np.ndarray] | None = None
     noise: float | None = None
+    members: list | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a fit is to train, and on what.
+
+    Attributes
+    ----------
+    plan : Plan
+    data : TrainingInput
+    held_out : TrainingInput or None
+        Validation rows that were passed.
+    resumes : bool
+        Whether it goes on with the weights there are.
+    incremental : bool
+        Whether this is `partial_fit`.
+    """
+
+    plan: Any
+    data: TrainingInput
+    held_out: TrainingInput | None
+    resumes: bool
+    incremental: bool
 
 
 @contextmanager
-def _undone_if_refused(estimator):
+def undone_if_refused(estimator):
     """Context of a fit, independent of torch's modes.
 
     Every change to `estimator` is undone if something is raised before training left its mark.
@@ -131,44 +157,66 @@ def fit(estimator, inputs: dict, held_out: dict | None = None, *, incremental: b
     -------
     estimator
     """
-    with interrupts_deferred(), _undone_if_refused(estimator):
-        resumes = (incremental or estimator.warm_start) and hasattr(estimator, "module_")
-        plan = estimator._plan()
-        check_solver(estimator, plan)
-        held_out = check_validation_inputs(estimator.early_stopping, held_out)
-        if resumes:
-            _check_continuable(estimator)
-        data = estimator._read(plan, estimator._form if resumes else None, **inputs)
+    with interrupts_deferred(), undone_if_refused(estimator):
+        course = read(estimator, inputs, held_out, incremental=incremental)
         check_interrupts()
-        device = resolve_device(estimator.device)
-        dtype = _dtype_on(device, data.dtype, estimator, resumes)
-        network = plan.network(data)
-        sizes = plan.sizes(network)
-        check_memory(network.layout.size, dtype, device, sizes, plan.advice)
-        seed = _seed(estimator, resumes and incremental)
-        rows, validation_rows = _select(estimator, plan, data, held_out, seed, device, dtype)
-        check_interrupts()
-        batch_size = min(_most_batch_rows(estimator), len(rows))
-        with (
-            threads_for(2 * batch_size * network.largest_product, device),
-            torch.autocast(device.type, enabled=False),
-            out_of_memory_named(batch_size, sizes, _smaller_batch(estimator), plan.advice),
-        ):
-            how = {"alpha": estimator.alpha, "shuffle": estimator.shuffle, "seed": seed}
-            how["batch_size"] = batch_size
-            if resumes:
-                objective = plan.resume(
-                    estimator._fitted, estimator.module_, rows, data.form, **how
-                )
-            else:
-                objective = plan.begin(network, rows, data.form, **how)
-            _check_batch_memory(estimator, plan, objective)
-            validation = objective.on(validation_rows) if validation_rows is not None else None
-            state = _state(estimator, objective, seed, resumes, incremental)
-            if validation is not None:
-                state.best_loss = validation.evaluate(state.theta)
-            _train(estimator, plan, data, objective, validation, state, incremental)
+        train_on(estimator, course)
     return estimator
+
+
+def read(estimator, inputs: dict, held_out: dict | None, *, incremental: bool) -> Course:
+    """Check parameters and arguments of a fit; see `fit`."""
+    resumes = (incremental or estimator.warm_start) and hasattr(estimator, "module_")
+    plan = estimator._plan()
+    check_solver(estimator, plan)
+    held_out = check_validation_inputs(estimator.early_stopping, held_out)
+    if resumes:
+        _check_continuable(estimator)
+    data = estimator._read(plan, estimator._form if resumes else None, **inputs)
+    other = None
+    if held_out is not None:
+        other = estimator._read(plan, data.form, suffix="_val", **held_out)
+    return Course(plan, data, other, resumes, incremental)
+
+
+def train_on(estimator, course: Course, report: Callable = reporting) -> str:
+    """Train `estimator`, and leave what training is to leave; why it ended.
+
+    Parameters
+    ----------
+    estimator : NeuralEstimator
+    course : Course
+    report : callable
+        Gives the context with the reporter.
+    """
+    plan, data, resumes, incremental = course.plan, course.data, course.resumes, course.incremental
+    device = resolve_device(estimator.device)
+    dtype = _dtype_on(device, data.dtype, estimator, resumes)
+    network = plan.network(data)
+    sizes = plan.sizes(network)
+    check_memory(network.layout.size, dtype, device, sizes, plan.advice)
+    seed = seed_for(estimator, resumes and incremental)
+    rows, validation_rows = _select(estimator, course, seed, device, dtype)
+    check_interrupts()
+    batch_size = min(most_batch_rows(estimator), len(rows))
+    with (
+        threads_for(2 * batch_size * network.largest_product, device),
+        torch.autocast(device.type, enabled=False),
+        out_of_memory_named(batch_size, sizes, _smaller_batch(estimator), plan.advice),
+    ):
+        how = {"alpha": estimator.alpha, "shuffle": estimator.shuffle, "seed": seed}
+        how["batch_size"] = batch_size
+        if resumes:
+            objective = plan.resume(estimator._fitted, estimator.module_, rows, data.form, **how)
+        else:
+            objective = plan.begin(network, rows, data.form, **how)
+        _check_batch_memory(estimator, plan, objective)
+        validation = objective.on(validation_rows) if validation_rows is not None else None
+        state = _state(estimator, objective, seed, resumes, incremental)
+        if validation is not None:
+            state.best_loss = validation.evaluate(state.theta)
+        _train(estimator, course, objective, validation, state, report)
+    return state.reason
 
 
 def can_partial_fit(estimator) -> bool:
@@ -221,7 +269,7 @@ def _dtype_on(device: torch.device, given: np.dtype, estimator, resumes: bool) -
     return dtype
 
 
-def _seed(estimator, keeps: bool) -> int:
+def seed_for(estimator, keeps: bool) -> int:
     """The fit's seed: an int as it is, else one integer of the generator named."""
     if keeps:
         return estimator._fitted.seed
@@ -230,7 +278,7 @@ def _seed(estimator, keeps: bool) -> int:
     return int(check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max))
 
 
-def _most_batch_rows(estimator) -> int:
+def most_batch_rows(estimator) -> int:
     """Rows of a batch, if there are that many."""
     if SOLVERS[estimator.solver].full_batch:
         return sys.maxsize
@@ -260,26 +308,24 @@ def _check_batch_memory(estimator, plan, objective: RowsObjective) -> None:
 
 def _select(
     estimator,
-    plan,
-    data: TrainingInput,
-    held_out: dict | None,
+    course: Course,
     seed: int,
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple[Source, Source | None]:
     """Rows to train on and, with early stopping, rows to validate on."""
-    splits = estimator.early_stopping and held_out is None
+    plan, data, other = course.plan, course.data, course.held_out
+    splits = estimator.early_stopping and other is None
     chosen = select(
         data.content,
         data.weight,
         keyed=plan.keyed,
-        batch_size=_most_batch_rows(estimator),
+        batch_size=most_batch_rows(estimator),
         shuffle=estimator.shuffle,
         validation=(estimator.validation_fraction, seed, data.series()) if splits else None,
     )
     rows, *others = data.rows(chosen, device, dtype)
-    if held_out is not None:
-        other = estimator._read(plan, data.form, suffix="_val", **held_out)
+    if other is not None:
         check_fits_dtype(other.numbers()["X"], dtype, "X_val")
         others = other.rows(select(other.content, other.weight, keyed=plan.keyed), device, dtype)
     return rows, others[0] if others else None
@@ -304,17 +350,17 @@ def _state(estimator, objective, seed: int, resumes: bool, incremental: bool) ->
 
 def _train(
     estimator,
-    plan,
-    data: TrainingInput,
+    course: Course,
     objective: RowsObjective,
     validation: RowsObjective | None,
     state: TrainingState,
-    incremental: bool,
+    report: Callable,
 ) -> None:
     """Train, and leave what training is to leave.
 
     What a callback raises reaches the user after the estimator has been brought up to date.
     """
+    plan, data, incremental = course.plan, course.data, course.incremental
     start = state.theta.clone()
     schedule = SCHEDULES["constant" if incremental else estimator.schedule]
     plateau = _plateau(estimator)
@@ -339,7 +385,7 @@ def _train(
 
     told = {"X": data.X, "y": data.y, "metadata": data.metadata}
     max_iter = 1 if incremental else estimator.max_iter
-    with reporting(estimator, max_iter, attributes, told) as reporter:
+    with report(estimator, max_iter, attributes, told) as reporter:
         try:
             train(
                 objective,

@@ -11,13 +11,19 @@ import torch
 from .._core.device import resolve_device
 from .._inputs.sequences import Form
 from .fitting import Fitted
+from .several import together
 
 
 def to_arrays(state: dict[str, Any]) -> dict[str, Any]:
     """The state of an estimator without torch, and without names of ours that may change."""
     if "module_" not in state:
         return state
-    weights, fitted = state["module_"].state_dict(), state["_fitted"]
+    fitted = state["_fitted"]
+    if fitted.members is not None:  # which hold all that there is
+        fitted = dict(vars(replace(fitted, network=None)))
+        device = str(state["device_"])
+        return {**state, "module_": None, "_form": None, "device_": device, "_fitted": fitted}
+    weights = state["module_"].state_dict()
     slots = {name: slot.cpu().numpy() for name, slot in fitted.slots.items()}
     form = state["_form"]
     return {
@@ -33,6 +39,11 @@ def from_arrays(state: dict[str, Any]) -> dict[str, Any]:
     """The inverse of `to_arrays`; on the CPU where the device it was trained on is not."""
     if "module_" not in state:
         return state
+    members = state["_fitted"].get("members")
+    if members is not None:
+        whole = together(members)
+        fitted = replace(Fitted(**state["_fitted"]), network=whole["_fitted"].network)
+        return {**state, **whole, "_fitted": fitted}
     try:
         device = resolve_device(state["device_"])
     except ValueError:  # trained elsewhere; the CPU is everywhere

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .._core.compat import (
     fit_context,
 )
 from .._core.device import numpy_dtype, precise
+from .._inference.mean import SeveralNetworks, mean_of, run_several
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
 from .._inputs.overlaps import series_of
@@ -38,11 +39,11 @@ from ..networks import (
     POOLINGS,
     WINDOW,
     OwnRecurrentNetwork,
-    RecurrentModule,
     RecurrentNetwork,
     recurrent_network,
 )
-from .fitting import TrainingInput, can_partial_fit, fit
+from .fitting import TrainingInput, can_partial_fit
+from .members import fit_members
 from .sequence_base import SequenceEstimator, rows_of
 from .sequence_plan import SequencePlan
 
@@ -57,7 +58,7 @@ _PADDED = 4  # times as many steps as there are, at most, that "auto" pads seque
 class PredictorEstimator(SequenceEstimator):
     """Recurrent networks on sequences; a subclass says what they predict."""
 
-    module_: RecurrentModule
+    module_: Any  # RecurrentModule, or MeanModule
     state_size_: int
     linear_path_: str | bool
 
@@ -68,6 +69,7 @@ class PredictorEstimator(SequenceEstimator):
         "input_skip": ["boolean"],
         "linear_path": [StrOptions({"auto", WINDOW, POOLED}), "boolean"],
         "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
     }
     _architecture: tuple[str, ...] = (
         "cell",
@@ -81,6 +83,7 @@ class PredictorEstimator(SequenceEstimator):
         "linear_path",
         "scaling",
         "dtype",
+        "n_members",
     )
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -153,7 +156,7 @@ class PredictorEstimator(SequenceEstimator):
             "lengths": lengths_val,
             "initial_state": initial_state_val,
         }
-        return fit(self, given, held_out)
+        return fit_members(self, given, held_out)
 
     @available_if(can_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
@@ -181,7 +184,7 @@ class PredictorEstimator(SequenceEstimator):
         """
         given = {"X": X, "y": y, "sample_weight": sample_weight}
         given |= {"lengths": lengths, "initial_state": initial_state}
-        return fit(self, given, incremental=True)
+        return fit_members(self, given, incremental=True)
 
     @abstractmethod
     def _read_targets(
@@ -308,7 +311,8 @@ class PredictorEstimator(SequenceEstimator):
         state = None
         if initial_state is not None:
             dtype = np.dtype(self.dtype or sequences.steps.dtype)
-            state = check_state(initial_state, sequences, plan.describe(seen), dtype, suffix)
+            network = SeveralNetworks.of(plan.describe(seen), int(self.n_members))
+            state = check_state(initial_state, sequences, network, dtype, suffix)
         if first and state is None:  # with one, "auto" goes on from it
             seen = replace(seen, window=self._window(sequences))
         parts = [sequences.content, targets.content(sequences)]
@@ -376,4 +380,20 @@ class PredictorEstimator(SequenceEstimator):
         self, sequences: Sequences, state: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The network's answers to checked sequences, and the states it ends in."""
-        return run_network(self._fitted.network, self.module_, sequences, state, self.device_)
+        network, module, device = self._fitted.network, self.module_, self.device_
+        if self._fitted.members is None:
+            return run_network(network, module, sequences, state, device)
+        outputs, ended = run_several(network, module, sequences, state, device)
+        return self._agreed(outputs), ended
+
+    def _agreed(self, outputs: list[np.ndarray]) -> np.ndarray:
+        """What several networks come to of what each answers."""
+        return mean_of(outputs)
+
+    @property
+    def members_(self) -> list[Self]:
+        """Fitted estimators of one network each, whose mean the answers are."""
+        if "module_" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} is not fitted yet: no members_.")
+        members = self._fitted.members
+        return [self] if members is None else list(members)

@@ -33,7 +33,8 @@ class Stream:
     Parameters
     ----------
     model : RNNSequenceRegressor or RNNSequenceClassifier
-        Fitted, and not bidirectional. What becomes of it later is nothing to the stream.
+        Fitted, and not bidirectional. What becomes of it later is nothing to the stream. All its
+        members take each step.
     n_streams : int, default=1
         Number of live sequences, which are numbered from 0 on.
     method : str, default="predict"
@@ -86,24 +87,18 @@ class Stream:
                 f"method={method!r} is nothing that a stream of {type(model).__name__} answers; "
                 f"expected one of {', '.join(map(repr, known))}."
             )
-        self._model, self._method = copy.deepcopy(model), method
-        width = sum(model._fitted.network.state_widths)
-        self._states = np.zeros((n_streams, width), dtype=numpy_dtype(model.module_.dtype))
+        self._model, self._method, self._n = copy.deepcopy(model), method, n_streams
         self._prepare()
 
     def _prepare(self) -> None:
         model = self._model
-        network, module = model._fitted.network, model.module_
         self._n_channels = model._form.n_channels
         self._answer: Callable[[np.ndarray], np.ndarray] = model._of_steps()[self._method]
-        functions = compiled_kernels() if model.device_.type == "cpu" else None
-        with torch.inference_mode():
-            self._compiled = None if functions is None else network.compiled(functions, module)
+        self._lanes = [_Lane(member, self._n) for member in model.members_]
         self._places: np.ndarray | None = None  # in which row of `ids` a stream was named last
-        self._template = Run(states=self._states.ctypes.data, stride=1, begin=0, end=1)
 
     def __len__(self) -> int:
-        return len(self._states)
+        return self._n
 
     def push(self, x: ArrayLike, ids: ArrayLike | None = None) -> np.ndarray:
         """The next step of all streams, or of some, and what the model says now.
@@ -129,13 +124,16 @@ class Stream:
         """
         steps = self._checked_steps(x)
         rows = None if ids is None else self._checked_ids(ids, len(steps))
-        if rows is None and len(steps) != len(self._states):
+        if rows is None and len(steps) != self._n:
             raise ValueError(
-                f"x has {len(steps)} rows, and there are {len(self._states)} streams; for some of "
+                f"x has {len(steps)} rows, and there are {self._n} streams; for some of "
                 "them, pass ids."
             )
         with interrupts_deferred():
-            output = self._run(steps, rows)
+            output = self._lanes[0].run(steps, rows)
+            if len(self._lanes) > 1:
+                others = [lane.run(steps, rows) for lane in self._lanes[1:]]
+                output = self._model._agreed([output, *others])
         return self._answer(output)
 
     def reset(self, ids: ArrayLike | None = None) -> Stream:
@@ -150,19 +148,24 @@ class Stream:
         self : Stream
         """
         rows = slice(None) if ids is None else self._checked_ids(ids, None)
-        self._states[rows] = 0
+        for lane in self._lanes:
+            lane.states[rows] = 0
         return self
 
     @property
     def states(self) -> np.ndarray:
-        return self._states.copy()
+        return np.concatenate([lane.states for lane in self._lanes], axis=1)
 
     @states.setter
     def states(self, states: ArrayLike) -> None:
         states = np.asarray(states)
-        if states.shape != self._states.shape:
-            raise ValueError(f"states has shape {states.shape}; expected {self._states.shape}.")
-        self._states[:] = states
+        widths = [lane.states.shape[1] for lane in self._lanes]
+        expected = self._n, sum(widths)
+        if states.shape != expected:
+            raise ValueError(f"states has shape {states.shape}; expected {expected}.")
+        parts = np.split(states, np.cumsum(widths)[:-1], axis=1)
+        for lane, part in zip(self._lanes, parts, strict=True):
+            lane.states[:] = part
 
     def _checked_steps(self, x: ArrayLike) -> np.ndarray:
         steps = np.asarray(x)
@@ -185,13 +188,13 @@ class Stream:
             wanted = "whole numbers" if n is None else f"{n} whole numbers, one for each row of x"
             raise ValueError(f"ids has shape {rows.shape} and type {rows.dtype}; pass {wanted}.")
         rows = np.ascontiguousarray(rows, dtype=np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self._states)):
+        if len(rows) and not (rows.min() >= 0 and rows.max() < self._n):
             raise IndexError(
                 f"ids goes from {rows.min()} to {rows.max()}; streams are numbered from 0 to "
-                f"{len(self._states) - 1}."
+                f"{self._n - 1}."
             )
         if self._places is None:
-            self._places = np.empty(len(self._states), dtype=np.int64)
+            self._places = np.empty(self._n, dtype=np.int64)
         order = np.arange(len(rows))
         self._places[rows] = order
         again = self._places[rows] != order
@@ -199,11 +202,42 @@ class Stream:
             raise ValueError(f"ids names stream {rows[again][0]} twice: a push is one step of it.")
         return rows
 
-    def _run(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self._model, "method": self._method, "states": self.states}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._model, self._method = state["model"], state["method"]
+        self._n = len(state["states"])
+        self._prepare()
+        self.states = state["states"]
+
+
+class _Lane:
+    """The states of all streams in one network, and its way forward.
+
+    Parameters
+    ----------
+    model : PredictorEstimator
+        Of one network.
+    n_streams : int
+    """
+
+    def __init__(self, model: PredictorEstimator, n_streams: int):
+        network, module, device = model._fitted.network, model.module_, model.device_
+        self._network, self._module, self._device = network, module, device
+        width = sum(network.state_widths)
+        self.states = np.zeros((n_streams, width), dtype=numpy_dtype(module.dtype))
+        functions = compiled_kernels() if device.type == "cpu" else None
+        with torch.inference_mode():
+            self._compiled = None if functions is None else network.compiled(functions, module)
+        self._template = Run(states=self.states.ctypes.data, stride=1, begin=0, end=1)
+
+    def run(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        """What the network says of a step of all streams, or of those in `rows`."""
         n, compiled = len(steps), self._compiled
         if compiled is None:
             return self._run_by_torch(steps, rows)
-        output = np.empty((n, self._model._fitted.network.n_outputs), dtype=steps.dtype)
+        output = np.empty((n, self._network.n_outputs), dtype=steps.dtype)
 
         def run(first: int, last: int) -> None:
             now = Run.from_buffer_copy(self._template)
@@ -222,19 +256,10 @@ class Stream:
 
     def _run_by_torch(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         if not len(steps):
-            return np.empty((0, self._model._fitted.network.n_outputs), dtype=steps.dtype)
-        model, one = self._model, np.ones(len(steps), dtype=np.int64)
+            return np.empty((0, self._network.n_outputs), dtype=steps.dtype)
+        one = np.ones(len(steps), dtype=np.int64)
         sequences = Sequences(steps, np.arange(len(steps)), one, 1)
-        began = self._states if rows is None else self._states[rows]
-        network = model._fitted.network
-        output, ended = run_network(network, model.module_, sequences, began, model.device_)
-        self._states[slice(None) if rows is None else rows] = ended
+        began = self.states if rows is None else self.states[rows]
+        output, ended = run_network(self._network, self._module, sequences, began, self._device)
+        self.states[slice(None) if rows is None else rows] = ended
         return output
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"model": self._model, "method": self._method, "states": self._states}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._model, self._method = state["model"], state["method"]
-        self._states = np.array(state["states"])
-        self._prepare()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 
 from sklearn.exceptions import ConvergenceWarning
 
-from .._core.warn import warn_user
+from .._core.warn import Held, warn_user
 from .loop import TrainingState
 from .solvers import SOLVERS
+
+INTERRUPTED = "Training interrupted by user."
 
 
 @contextmanager
@@ -35,6 +38,67 @@ def reporting(estimator, max_iter: int, attributes, data: dict):
     reporter = CallbackReporter(root, data, attributes)
     yield reporter
     root.call_on_fit_task_end(**data, reconstruction_attributes=reporter.attributes)
+
+
+class MembersReport:
+    """Reports on estimators that are trained one after another, for the one they belong to.
+
+    For callbacks, each is a task of the fit, with its epochs in it. What they are told of after an
+    epoch is the estimator with the members so far.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_members : int
+    data : dict
+        X, y and metadata, as callbacks want them.
+    """
+
+    def __init__(self, estimator, n_members: int, data: dict):
+        self._estimator, self._n_members = estimator, n_members
+        self._data = {"estimator": estimator, **data}
+        self._root = None
+        self.stopped = False  # a callback said so when a member had ended
+        if getattr(estimator, "_skl_callbacks", None):
+            self._root = estimator._init_callback_context(max_subtasks=n_members)
+            self._root.call_on_fit_task_begin(**self._data)
+
+    @property
+    def listened_to(self) -> bool:
+        """Whether there are callbacks."""
+        return self._root is not None
+
+    def of_member(self, i: int, complete: Callable[[dict], dict]):
+        """What takes the place of `reporting` in the fit of member `i`.
+
+        Parameters
+        ----------
+        i : int
+        complete : callable
+            From the fitted attributes of the member to those of the estimator.
+        """
+
+        @contextmanager
+        def report(member, max_iter: int, attributes, data: dict):
+            if self._estimator.verbose:
+                print(f"Member {i + 1} of {self._n_members}")
+            if self._root is None:
+                yield Printer() if self._estimator.verbose else None
+                return
+            task = self._root.subcontext(task_name="member", max_subtasks=max_iter)
+            task.call_on_fit_task_begin(**self._data)
+            now = CallbackReporter(task, self._data, lambda state: complete(attributes(state)))
+            yield now
+            self.stopped = task.call_on_fit_task_end(
+                **self._data, reconstruction_attributes=now.attributes
+            )
+
+        return report
+
+    def end(self, attributes: Callable[[], dict]) -> None:
+        """All members are there; callbacks are told of them."""
+        if self._root is not None:
+            self._root.call_on_fit_task_end(**self._data, reconstruction_attributes=attributes)
 
 
 class Printer:
@@ -96,7 +160,7 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
     reason = state.reason
     annealed = estimator.schedule == "cosine" and not SOLVERS[estimator.solver].full_batch
     if reason == "interrupted":
-        warn_user("Training interrupted by user.", UserWarning)
+        warn_user(INTERRUPTED, UserWarning, reason)
     elif reason == "diverged":
         numbers = numbers()
         largest = ", ".join(
@@ -108,6 +172,7 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
             f"{estimator.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
             f"the learning rate, or scale {' and '.join(numbers)}.",
             ConvergenceWarning,
+            reason,
         )
     elif reason == "worse":
         warn_user(
@@ -116,12 +181,14 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
             "weights seen were kept, which may be those that training began with. Lower the "
             "learning rate.",
             ConvergenceWarning,
+            reason,
         )
     elif reason == "max_iter" and not (incremental or annealed) and plateau:
         warn_user(
             f"Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
             "converged yet.",
             ConvergenceWarning,
+            reason,
         )
     elif estimator.verbose and reason == "plateau":
         what = "Validation score" if estimator.early_stopping else "Training loss"
@@ -129,3 +196,29 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
             f"{what} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs. Stopping."
         )
+
+
+def report_held(held: list[list[Held]], interrupted: bool) -> None:
+    """Warn of what the fits of several members were to warn of: of each cause once.
+
+    Parameters
+    ----------
+    held : list of list of Held
+        Of each member.
+    interrupted : bool
+        Whether Ctrl-C has ended them.
+    """
+    if interrupted:
+        warn_user(INTERRUPTED, UserWarning)
+    by_cause: dict[tuple, list[str]] = {}
+    for found in held:
+        of_member = {(one.category, one.cause): one.message for one in reversed(found)}
+        for key, message in of_member.items():
+            by_cause.setdefault(key, []).append(message)
+    for (category, cause), (message, *others) in by_cause.items():
+        if cause == "interrupted":
+            continue
+        if cause != message:
+            n = 1 + len(others)
+            message += f" (In {n} of {len(held)} members; these are the words of the first.)"
+        warn_user(message, category)

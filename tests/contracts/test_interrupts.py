@@ -33,6 +33,7 @@ CASES = {
     "variational": (VariationalAutoencoderTransformer(2, (4,), **FEW), "score_samples"),
     "regressor": (RNNSequenceRegressor(hidden_size=3, **FEW), "predict"),
     "classifier": (RNNSequenceClassifier(hidden_size=3, cell="gru", **FEW), "predict_proba"),
+    "members": (RNNSequenceRegressor(hidden_size=3, n_members=3, **FEW), "predict"),
     "sequences": (SequenceAutoencoderTransformer(2, 3, **FEW), "transform"),
 }
 EVERY = 151  # line events; prime, so that loops are met at each of their lines

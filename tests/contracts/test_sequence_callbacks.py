@@ -38,19 +38,37 @@ def scored(estimator, X, y, sample_weight=None):
     return {"score": estimator.score(X, y, sample_weight=sample_weight)}
 
 
+def hooks_of(lengths):
+    """The hooks of a fit of as many epochs, member by member if there are several."""
+    epochs = [["begin epoch", "end epoch"] * length for length in lengths]
+    if len(lengths) > 1:
+        epochs = [["begin member", *part, "end member"] for part in epochs]
+    return [hook for part in epochs for hook in part]
+
+
+def so_far(lengths):
+    """How many epochs the members have had whenever callbacks are given an estimator."""
+    again = len(lengths) > 1  # at the end of a member
+    return [
+        [*lengths[:i], epoch]
+        for i, length in enumerate(lengths)
+        for epoch in [*range(1, length + 1), *[length] * again]
+    ]
+
+
 @parametrized(VARIANTS)
 def test_the_course_of_a_fit(variant):
     X, y = variant.data()
     recorder, alone = Recorder(), variant.make().fit(X, y)
     estimator = variant.make().set_callbacks(recorder).fit(X, y)
-    epochs = ["begin epoch", "end epoch"] * estimator.n_iter_
-    assert recorder.calls == ["setup", "begin fit", *epochs, "end fit", "teardown"]
+    lengths = [member.n_iter_ for member in estimator.members_]
+    assert recorder.calls == ["setup", "begin fit", *hooks_of(lengths), "end fit", "teardown"]
     # they change nothing
     assert_same(fitted_bits(estimator), fitted_bits(alone))
     assert set(vars(estimator)) - set(vars(alone)) == {"_skl_callbacks"}
     assert_same(recorder.fitted[-1][1], answers(estimator, X))
-    counts = [fitted.n_iter_ for fitted, _ in recorder.fitted[:-1]]
-    assert counts == list(range(1, estimator.n_iter_ + 1))
+    counts = [[m.n_iter_ for m in fitted.members_] for fitted, _ in recorder.fitted[:-1]]
+    assert counts == so_far(lengths)
     # what a callback was given stays as it was when training went on
     for fitted, said in recorder.fitted:
         assert_same(answers(fitted, X), said)
@@ -74,7 +92,8 @@ def test_scoring_monitor_logs_an_epoch_a_line(variant):
     estimator = variant.make().set_callbacks(monitor)
     estimator.fit(X, y, sample_weight=np.arange(len(X), dtype=float))
     rows = monitor.get_logs().data
-    assert len([row for row in rows if row["task_name"] == "epoch"]) == estimator.n_iter_
+    n_epochs = sum(member.n_iter_ for member in estimator.members_)
+    assert len([row for row in rows if row["task_name"] == "epoch"]) == n_epochs
     (final,) = [row["score"] for row in rows if row["task_name"] == "fit"]
     assert final == estimator.score(X, y, sample_weight=np.arange(len(X), dtype=float))
 

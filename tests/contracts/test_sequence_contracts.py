@@ -335,5 +335,6 @@ class TestSideEffects:
         said = [x for x in capfd.readouterr().out.splitlines() if x.startswith("Iteration")]
         assert said == [
             f"Iteration {epoch}, loss = {loss:.8f}"
-            for epoch, loss in enumerate(estimator.loss_curve_, start=1)
+            for member in estimator.members_
+            for epoch, loss in enumerate(member.loss_curve_, start=1)
         ]

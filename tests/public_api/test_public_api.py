@@ -60,7 +60,8 @@ def test_every_fitted_attribute_is_documented(estimator):
     iris = load_iris()
     X = pd.DataFrame(iris.data, columns=list("abcd"))
     model = estimator(max_iter=1).fit(X, iris.target)
-    public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
+    names = {*vars(model), *(k for k, v in inspect.getmembers(estimator) if type(v) is property)}
+    public = {name for name in names if name.endswith("_") and not name.startswith("_")}
     assert set(_section(inspect.getdoc(estimator), "Attributes")) == public
 
 

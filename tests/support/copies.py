@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import joblib
+from sklearn.base import BaseEstimator
 
 
 def through_joblib(estimator, path):
@@ -32,5 +33,7 @@ def leaves(value):
     elif isinstance(value, (list, tuple)):
         for part in value:
             yield from leaves(part)
+    elif isinstance(value, BaseEstimator):
+        yield from leaves(value.__getstate__())
     else:
         yield value

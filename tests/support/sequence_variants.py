@@ -149,6 +149,7 @@ COURSE = {
     "alpha": [{}, {"alpha": 0.1}],
     "decay": [{}, {"weight_decay": 0}, {"weight_decay": 3.0}],
     "clipping": [{}, {"max_grad_norm": None}],
+    "members": [{}, {"n_members": 2}],
 }
 NUMBERS = {
     "dtype": [{}, {"dtype": "float32"}, {"dtype": "float64"}],
@@ -272,4 +273,5 @@ CHECKED = [
     *_structures(),
     *_answers(),
     *(Variant(False, cell) for cell in NETWORK["cell"][1:]),
+    *(Variant(classifier, {"cell": "rnn", "n_members": 2}) for classifier in (False, True)),
 ]

@@ -118,8 +118,11 @@ class RecurrentModule(nn.Module):
         """Outputs (n, O) of sequences (n, T, C), or (n, T, O), one a step.
 
         Steps beyond `lengths` (n,) are not read; outputs there are without meaning. In one
-        direction the layers may begin at `state` (n, width): h(, c) of each. None: zeros.
+        direction the layers may begin at `state` (n, width): h(, c) of each. None: zeros. Not if
+        the output reads windows, which begin with their sequence.
         """
+        if state is not None and self.path_start is not None:
+            raise ValueError("A network that reads windows wants whole sequences, and no state.")
         if lengths is None:
             lengths = torch.full((len(x),), x.shape[1])
         return self.to_units(self.answers(self.to_scaled(x), lengths, state))
