@@ -174,7 +174,7 @@ class TestMembers:
     def test_attributes_are_means(self):
         X, y = data()
         model = regressor(early_stopping=True, schedule="constant", max_iter=40, tol=0.1,
-                          n_iter_no_change=1, learning_rate=0.05,
+                          n_iter_no_change=1, learning_rate=0.2,
                           linear_path=False)  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
