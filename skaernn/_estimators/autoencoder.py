@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from .._core.compat import Interval, StrOptions
 from .._core.suggestions import knows_its_parameters
 from .._losses.reconstruction import LOSSES
+from .._training.loop import TrainingState
 from ..networks import ACTIVATIONS, CORRUPTIONS, PENALTIES
 from .vector_base import VectorEstimator
 from .vector_plan import VectorPlan
@@ -128,15 +130,24 @@ class AutoencoderTransformer(VectorEstimator):
         - "sgd": stochastic gradient descent with `momentum`
         - "lbfgs": L-BFGS with a line search, on all rows at once; it fits training rows closely.
           Not with `dropout`, `corruption`, `early_stopping` or an `architecture` of your own
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=2e-3
         Step size of "adam" and "sgd".
     schedule : {"cosine", "constant"}, default="cosine"
         How the step size goes over `max_iter` epochs: to zero along half a cosine, or not at all.
     momentum : float, default=0.9
         Of "sgd".
-    alpha : float, default=0.01
+    alpha : float or "auto", default="auto"
         Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
         rows, as in `MLPRegressor`. It spares biases and the linear path.
+
+        "auto" asks the rows: how well do the hidden units of the decoder, as they start, foretell
+        by ridge regression what PCA leaves over of a row that they have not seen? That is known
+        in closed form [8]_, and `alpha` becomes 0.03 times the strength that is best at it, or
+        ``10 / n_samples``, if that is more. Where the mean does better, as with few rows or mere
+        noise, it is ``min(30, n_features / 2)``, which leaves little beside PCA. Both times the
+        share of a batch in all rows, and at least 0.01. It is 0.01 where training does not begin
+        with that regression: without hidden layers or linear path, with an activation of code or
+        output, or another loss than "squared_error", "absolute_error" and "huber".
     batch_size : int or "auto", default="auto"
         Rows a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200
@@ -174,7 +185,7 @@ class AutoencoderTransformer(VectorEstimator):
         are its halves.
     n_components_ : int
         Size of the code.
-    linear_path_, scaling_ : bool, str or None
+    linear_path_, scaling_, alpha_ : bool, str or None, float
         What "auto" came down to.
     explained_variance_ratio_ : ndarray of shape (n_components_,) or None
         Share of the (scaled) variance along each of PCA's components, from which training began;
@@ -212,9 +223,9 @@ class AutoencoderTransformer(VectorEstimator):
     With `code_penalty` or `corruption`, best is what has the lowest loss, penalty included, on
     rows corrupted alike.
 
-    That is about training rows. With fewer than a few hundred rows the network may fit them too
-    closely; ``dropout=0.3`` or ``early_stopping=True`` then help on new ones. With hundreds of
-    thousands, ten to twenty epochs go a long way.
+    That is about training rows. Of few rows a network learns much by heart, which `alpha` is
+    there to keep within bounds; ``dropout=0.1`` or ``early_stopping=True`` may help further. With
+    hundreds of thousands, ten to twenty epochs go a long way.
 
     A fit of at most 10 000 rows, or of one batch, depends on the weighted set of its rows alone:
     weight k is the row k times, weight 0 the row removed, and with one batch the order of the
@@ -241,6 +252,8 @@ class AutoencoderTransformer(VectorEstimator):
        explicit invariance during feature extraction. ICML 2011.
     .. [7] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio, P.-A. Manzagol: Stacked denoising
        autoencoders. JMLR 11, 2010.
+    .. [8] D. M. Allen: The relationship between variable selection and data augmentation and a
+       method for prediction. Technometrics 16, 1974.
 
     Examples
     --------
@@ -276,6 +289,8 @@ class AutoencoderTransformer(VectorEstimator):
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
+    alpha_: float
+
     _parameter_constraints: dict = {
         **VectorEstimator._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS))],
@@ -284,6 +299,7 @@ class AutoencoderTransformer(VectorEstimator):
         "corruption": [StrOptions(set(CORRUPTIONS)), None],
         "corruption_level": [Interval(Real, 0, None, closed="left")],
         "tied_weights": ["boolean"],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "loss": [StrOptions(set(LOSSES))],
     }
     _architecture = (*VectorEstimator._architecture, "code_activation", "tied_weights")
@@ -309,10 +325,10 @@ class AutoencoderTransformer(VectorEstimator):
         tied_weights: bool = False,
         loss: str = "squared_error",
         solver: str = "adam",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         schedule: str = "cosine",
         momentum: float = 0.9,
-        alpha: float = 0.01,
+        alpha: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -362,3 +378,8 @@ class AutoencoderTransformer(VectorEstimator):
 
     def _plan(self) -> VectorPlan:
         return VectorPlan.of(vars(self), LOSSES[self.loss])
+
+    def _attributes(
+        self, plan: VectorPlan, form: tuple[int, ...], objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
+        return {**super()._attributes(plan, form, objective, state), "alpha_": objective.alpha}

@@ -201,5 +201,5 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
             "explained_variance_ratio_": ratios,
             "code_mean_": code_mean,
             "code_covariance_": code_covariance,
-            "_fitted": replace(common["_fitted"], limits=limits),
+            "_fitted": replace(common["_fitted"], limits=limits, alpha=objective.alpha),
         }

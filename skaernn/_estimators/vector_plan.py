@@ -166,6 +166,8 @@ class VectorPlan(Plan):
         if principal is not None:
             principal = principal.first(network.n_components)
         limits = _limits(rows) if self._needs_limits else None
+        if how["alpha"] == "auto":
+            how["alpha"] = None
         return self._objective(network, rows, limits, principal=principal, **how)
 
     def resume(self, fitted, module: AutoencoderModule, rows: Rows, form, **how):
@@ -176,6 +178,8 @@ class VectorPlan(Plan):
             if fitted.limits is not None:
                 ends = (torch.tensor(end) for end in fitted.limits)
                 limits = Range(*(end.to(rows.device, rows.dtype) for end in ends))
+        if how["alpha"] == "auto":
+            how["alpha"] = fitted.alpha
         return self._objective(network, rows, limits, **how)
 
     @property

@@ -68,7 +68,9 @@ def test_reconstruction_error_of_the_other_losses():
 def test_score_is_the_share_of_variance_explained(scaling):
     X = load_wine().data
     weight = np.random.default_rng(0).random(len(X))
-    estimator = AutoencoderTransformer(3, scaling=scaling, max_iter=20, random_state=0).fit(X)
+    estimator = AutoencoderTransformer(
+        3, scaling=scaling, max_iter=20, learning_rate=1e-3, random_state=0
+    ).fit(X)
     scale = X.std(axis=0) if scaling == "standard" else 1.0  # as the loss weighs them
     back = estimator.inverse_transform(estimator.transform(X)) / scale
     for w in (None, weight):

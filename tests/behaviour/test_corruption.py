@@ -157,8 +157,9 @@ def test_noisy_images_come_back_cleaner(name, level):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_level_zero_is_no_corruption(name, options):
     X = DIGITS[:200]
-    with_it = fitted(X, corruption=name, corruption_level=0.0, max_iter=3, tol=0, **options)
-    without = fitted(X, max_iter=3, tol=0, **options)
+    options = {"max_iter": 3, "learning_rate": 1e-3, "tol": 0, **options}
+    with_it = fitted(X, corruption=name, corruption_level=0.0, **options)
+    without = fitted(X, **options)
     np.testing.assert_array_equal(with_it.transform(X), without.transform(X))
     assert with_it.loss_curve_ == pytest.approx(without.loss_curve_, rel=1e-12)
 
