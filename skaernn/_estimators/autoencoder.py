@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .._core.compat import Interval, StrOptions
+from .._core.constraints import Ends
 from .._core.suggestions import knows_its_parameters
 from .._losses.reconstruction import LOSSES
 from .._training.loop import TrainingState
@@ -62,6 +63,18 @@ class AutoencoderTransformer(VectorEstimator):
     output_activation : str, default="auto"
         Activation f_dec of the output, one of the above. "auto" is the inverse link of `loss`:
         "logistic" for "binary_cross_entropy", the exponential for "poisson", else "identity".
+    output_range : {"auto"}, tuple of float or None, default="auto"
+        Where reconstructions and samples are cut off, in X's units:
+
+        - "auto": each feature at an end of the values in `fit` that several rows share (three,
+          and a hundredth of all): at the 0 and 255 of pixels, the 0 of counts, the last mark of a
+          scale, but not at the largest of measurements. Not with "binary_cross_entropy" and
+          "poisson", whose output ends by itself
+        - (low, high): all features there
+        - None: nowhere
+
+        Training does not know of it, and no number of `fit` is met worse for "auto". For X in
+        [0, 1], ``loss="binary_cross_entropy"`` gets nearer still.
     dropout : float, default=0.0
         Probability, in [0, 1), of dropping a hidden unit while training.
     linear_path : bool or "auto", default="auto"
@@ -187,6 +200,8 @@ class AutoencoderTransformer(VectorEstimator):
         Size of the code.
     linear_path_, scaling_, alpha_ : bool, str or None, float
         What "auto" came down to.
+    output_range_ : ndarray of shape (2, n_features_in_) or None
+        Where reconstructions are cut off, infinite where they are not.
     explained_variance_ratio_ : ndarray of shape (n_components_,) or None
         Share of the (scaled) variance along each of PCA's components, from which training began;
         None where nothing needed them. What the autoencoder explains is its `score`.
@@ -290,6 +305,7 @@ class AutoencoderTransformer(VectorEstimator):
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
     alpha_: float
+    output_range_: np.ndarray | None
 
     _parameter_constraints: dict = {
         **VectorEstimator._parameter_constraints,
@@ -301,6 +317,7 @@ class AutoencoderTransformer(VectorEstimator):
         "tied_weights": ["boolean"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "loss": [StrOptions(set(LOSSES))],
+        "output_range": [StrOptions({"auto"}), Ends(), None],
     }
     _architecture = (*VectorEstimator._architecture, "code_activation", "tied_weights")
 
@@ -313,6 +330,7 @@ class AutoencoderTransformer(VectorEstimator):
         activation: str = "relu",
         code_activation: str = "identity",
         output_activation: str = "auto",
+        output_range: str | Sequence[float] | None = "auto",
         dropout: float = 0.0,
         linear_path: bool | str = "auto",
         scaling: str | None = "auto",
@@ -347,6 +365,7 @@ class AutoencoderTransformer(VectorEstimator):
         self.activation = activation
         self.code_activation = code_activation
         self.output_activation = output_activation
+        self.output_range = output_range
         self.dropout = dropout
         self.linear_path = linear_path
         self.scaling = scaling
@@ -382,4 +401,26 @@ class AutoencoderTransformer(VectorEstimator):
     def _attributes(
         self, plan: VectorPlan, form: tuple[int, ...], objective: Any, state: TrainingState
     ) -> dict[str, Any]:
-        return {**super()._attributes(plan, form, objective, state), "alpha_": objective.alpha}
+        common = super()._attributes(plan, form, objective, state)
+        ends = self._ends(objective, state)
+        if ends is not None:
+            common["module_"].ends = torch.tensor(ends, device=objective.rows.device)
+        return {**common, "alpha_": objective.alpha, "output_range_": ends}
+
+    def _ends(self, objective: Any, state: TrainingState) -> np.ndarray | None:
+        """Where reconstructions of rows like those of `objective` are to be cut off."""
+        if self.output_range is None or (
+            self.output_range == "auto" and LOSSES[self.loss].fixed_output
+        ):
+            return None
+        if not isinstance(self.output_range, str):
+            low, high = self.output_range
+            return np.repeat([[float(low)], [float(high)]], objective.network.n_features, axis=1)
+        ends, shared = (part.cpu().numpy() for part in objective.ends)
+        if state.resumed:
+            before = getattr(self, "output_range_", None)
+            if before is None:
+                return None
+            within = np.stack([ends[0] >= before[0], ends[1] <= before[1]])
+            shared = np.where(within, before, [[-np.inf], [np.inf]])  # what is passed ends nothing
+        return None if np.isinf(shared).all() else shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from .._core.device import exact_inference, precise
 from .._losses.loss import Gradient, ReconstructionLoss
 from .._rows.batch import Batch
+from .._rows.ends import ends_of
 from .._rows.leave_one_out import ridge_strength
 from .._rows.matrix import Picked
 from .._rows.moments import CODE_SAMPLE, weighted_moments
@@ -230,6 +232,11 @@ class ReconstructionObjective(RowsObjective):
                 encode[:, n_found:] = (2 * draw - 1) * network.n_features**-0.5
         bias -= principal.mean @ encode
         return Affine(encode, bias), Affine(decode, principal.mean)
+
+    @cached_property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Where values of the rows end; see `ends_of`."""
+        return ends_of(self.rows)
 
     @property
     def start_loss(self) -> float | None:

@@ -102,7 +102,9 @@ def test_standard_scaling_sees_an_anomaly_in_a_small_column():
 
 def test_standard_scaling_explains_what_pca_explains_of_scaled_columns():
     X = load_breast_cancer().data
-    model = AutoencoderTransformer(2, (), scaling="standard", max_iter=1, learning_rate=1e-12)
+    model = AutoencoderTransformer(
+        2, (), scaling="standard", max_iter=1, learning_rate=1e-12, output_range=None
+    )
     shares = PCA(2).fit(StandardScaler().fit_transform(X)).explained_variance_ratio_
     assert model.fit(X).score(X) == pytest.approx(shares.sum(), rel=1e-6)  # .632, not .900
 

@@ -16,8 +16,8 @@ BENT = sorted(set(ACTIVATIONS) - {"identity"})
 
 def at_start(X, n_components, **params):
     """A fit whose one step is of no length."""
-    params = {"max_iter": 1, "learning_rate": 1e-14, "random_state": 0, **params}
-    return AutoencoderTransformer(n_components, **params).fit(X)
+    params = {"max_iter": 1, "learning_rate": 1e-14, "output_range": None, **params}
+    return AutoencoderTransformer(n_components, random_state=0, **params).fit(X)
 
 
 def given(layer, x):
