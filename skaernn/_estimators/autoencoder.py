@@ -120,13 +120,16 @@ class AutoencoderTransformer(VectorEstimator):
         What is done to the rows that the encoder reads while training; the clean row is to come
         out, so that the network learns to denoise [7]_:
 
-        - "gaussian": normal noise of standard deviation `corruption_level`, in scaled units
+        - "gaussian": normal noise of standard deviation `corruption_level`, in X's own units
         - "masking": the feature's mean (zero, if `scaling` is None) in place of a number, with
           probability `corruption_level`
         - "salt_and_pepper": the feature's smallest or largest value in place of a number, with
           probability `corruption_level`
-    corruption_level : float, default=0.2
-        How much of it.
+    corruption_level : float or "auto", default="auto"
+        How much of it: for "gaussian" the standard deviation of the noise, in X's own units and
+        the same for all features, whatever `scaling` is; for the others a probability. "auto" is
+        0.2 of the standard deviation of X (the root of its features' mean variance; with
+        ``scaling="standard"`` of each feature's own), or the probability 0.2.
     tied_weights : bool, default=False
         Whether the decoder's weights are the encoder's, transposed: half as many to learn.
     loss : str, default="squared_error"
@@ -313,7 +316,7 @@ class AutoencoderTransformer(VectorEstimator):
         "code_penalty": [StrOptions(set(PENALTIES)), None],
         "penalty_strength": [Interval(Real, 0, None, closed="left")],
         "corruption": [StrOptions(set(CORRUPTIONS)), None],
-        "corruption_level": [Interval(Real, 0, None, closed="left")],
+        "corruption_level": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "tied_weights": ["boolean"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "loss": [StrOptions(set(LOSSES))],
@@ -339,7 +342,7 @@ class AutoencoderTransformer(VectorEstimator):
         code_penalty: str | None = None,
         penalty_strength: float = 1e-3,
         corruption: str | None = None,
-        corruption_level: float = 0.2,
+        corruption_level: float | str = "auto",
         tied_weights: bool = False,
         loss: str = "squared_error",
         solver: str = "adam",
