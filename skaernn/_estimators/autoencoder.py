@@ -73,8 +73,9 @@ class AutoencoderTransformer(VectorEstimator):
         - (low, high): all features there
         - None: nowhere
 
-        Training does not know of it, and no number of `fit` is met worse for "auto". For X in
-        [0, 1], ``loss="binary_cross_entropy"`` gets nearer still.
+        Training does not know of it, and no number of `fit` is met worse for "auto"; an end that
+        rows of a later `partial_fit` pass is given up. For X in [0, 1],
+        ``loss="binary_cross_entropy"`` gets nearer still.
     dropout : float, default=0.0
         Probability, in [0, 1), of dropping a hidden unit while training.
     linear_path : bool or "auto", default="auto"

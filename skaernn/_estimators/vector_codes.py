@@ -68,7 +68,8 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features_in_)
-            In the units of the X that was fitted, and, if that was images, in their shape.
+            In the units of the X that was fitted, within `output_range_`, if there is one, and,
+            if X was images, in their shape.
         """
         self._check_is_fitted()
         codes = check_codes(self, X)

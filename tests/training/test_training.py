@@ -128,7 +128,7 @@ def test_early_stopping_restores_the_best_weights(linear_path):
     X = load_digits().data[:300]
     estimator = AutoencoderTransformer(
         8, early_stopping=True, schedule="constant", learning_rate=0.02, max_iter=300,
-        n_iter_no_change=5, linear_path=linear_path, random_state=0,
+        n_iter_no_change=5, linear_path=linear_path, output_range=None, random_state=0,
     ).fit(X)  # fmt: skip
     scores = estimator.validation_scores_
     assert estimator.n_iter_ == len(scores) < 300
@@ -239,7 +239,9 @@ def test_no_plateau_is_seen_in_a_falling_loss():
 
 
 def test_too_large_a_learning_rate_gives_pca_and_says_so():
-    estimator = AutoencoderTransformer(learning_rate=30.0, max_iter=20, random_state=0)
+    estimator = AutoencoderTransformer(
+        learning_rate=30.0, max_iter=20, output_range=None, random_state=0
+    )
     with pytest.warns(ConvergenceWarning, match="made the loss worse") as caught:
         estimator.fit(IRIS)
     assert caught[0].filename == __file__
