@@ -413,18 +413,19 @@ class AutoencoderTransformer(VectorEstimator):
 
     def _ends(self, objective: Any, state: TrainingState) -> np.ndarray | None:
         """Where reconstructions of rows like those of `objective` are to be cut off."""
-        if self.output_range is None or (
-            self.output_range == "auto" and LOSSES[self.loss].fixed_output
-        ):
+        if self.output_range is None:
             return None
         if not isinstance(self.output_range, str):
-            low, high = self.output_range
-            return np.repeat([[float(low)], [float(high)]], objective.network.n_features, axis=1)
+            given = objective.rows.X.new_tensor([[float(end)] for end in self.output_range])
+            return given.repeat(1, objective.network.n_features).cpu().numpy()
+        if LOSSES[self.loss].fixed_output:
+            return None
         ends, shared = (part.cpu().numpy() for part in objective.ends)
         if state.resumed:
             before = getattr(self, "output_range_", None)
             if before is None:
                 return None
-            within = np.stack([ends[0] >= before[0], ends[1] <= before[1]])
-            shared = np.where(within, before, [[-np.inf], [np.inf]])  # what is passed ends nothing
+            passed = np.stack([ends[0] < before[0], ends[1] > before[1]])
+            shared = before.copy()
+            shared[0, passed[0]], shared[1, passed[1]] = -np.inf, np.inf
         return None if np.isinf(shared).all() else shared

@@ -172,7 +172,8 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         It is fitted to the training codes; for a variational autoencoder it is the prior, the
         standard Gaussian, and a row is the mean that its code stands for. What bounds rows is an
-        output activation, such as that of "binary_cross_entropy", and `output_range_`.
+        output activation, such as that of "binary_cross_entropy", and `output_range_`, where there
+        is one.
 
         Parameters
         ----------

@@ -37,14 +37,15 @@ def ridge_strength(features: Tensor, targets: Tensor, weight: Tensor) -> float |
     along, among = targets @ explained.T, explained @ explained.T  # (n, R), (R, R)
     own = targets.square().sum(1)
 
-    strengths = squares.new_tensor(_STRENGTHS)[:, None]
-    kept = torch.cat([squares / (squares + strengths), squares.new_zeros(1, len(squares))])
-    part = left * kept[:, None]  # (strengths and none, n, R)
-    residual = own - (part * along).sum(2).mul_(2) + (part @ among).mul_(part).sum(2)
-    rest = 1 - share[:, 0] - (part * left).sum(2)  # one minus the leverage
-    errors = (residual.clamp_min_(0) / rest.clamp_min_(1e-9).square_()).sum(1)
-    best = int(errors[:-1].argmin())
-    return _STRENGTHS[best] if bool(errors[best] < errors[-1]) else None
+    def error(kept: Tensor) -> float:
+        part = left * kept
+        residual = own - (part * along).sum(1).mul_(2) + (part @ among).mul_(part).sum(1)
+        rest = 1 - share[:, 0] - (part * left).sum(1)  # one minus the leverage
+        return float((residual.clamp_min_(0) / rest.clamp_min_(1e-9).square_()).sum())
+
+    errors = {strength: error(squares / (squares + strength)) for strength in _STRENGTHS}
+    best = min(errors, key=errors.__getitem__)
+    return best if errors[best] < error(torch.zeros_like(squares)) else None
 
 
 def _left_singular(matrix: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,8 +44,9 @@ def test_answers_lie_within():
     assert (fitted(output_range=None).inverse_transform(far) < low).any()
 
 
-def test_ends_that_are_given():
-    estimator = fitted(FREE, output_range=(-0.5, 1))
+@pytest.mark.parametrize("ends", [(-0.5, 1), [-0.5, 1], np.array([-0.5, 1])])
+def test_ends_that_are_given(ends):
+    estimator = fitted(FREE, output_range=ends)
     assert estimator.output_range_.tolist() == [[-0.5] * 6, [1.0] * 6]
     back = estimator.inverse_transform(3 * estimator.transform(FREE))
     assert back.min() == -0.5
@@ -138,14 +139,18 @@ def test_weights_are_repetition():
     np.testing.assert_array_equal(one.output_range_, other.output_range_)
 
 
-def test_training_that_goes_on_gives_up_ends_that_are_passed():
-    estimator = fitted()
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_training_that_goes_on_gives_up_ends_that_are_passed(dtype):
+    X = DIGITS.astype(dtype)
+    estimator = fitted(X)
     low, high = estimator.output_range_
-    estimator.partial_fit(DIGITS[:50])
+    assert low.dtype == dtype
+    estimator.partial_fit(X[:50])
     np.testing.assert_array_equal(estimator.output_range_, [low, high])
-    beyond = DIGITS[:50].copy()
+    beyond = X[:50].copy()
     beyond[0, 0] = -1.0
     estimator.partial_fit(beyond)
+    assert estimator.output_range_.dtype == dtype
     assert estimator.output_range_[0, 0] == -np.inf
     np.testing.assert_array_equal(estimator.output_range_[0, 1:], low[1:])
 
