@@ -161,7 +161,7 @@ class AutoencoderTransformer(VectorEstimator):
         by ridge regression what PCA leaves over of a row that they have not seen? That is known
         in closed form [8]_, and `alpha` becomes 0.03 times the strength that is best at it, or
         ``10 / n_samples``, if that is more. Where the mean does better, as with few rows or mere
-        noise, it is ``min(30, n_features / 2)``, which leaves little beside PCA. Both times the
+        noise, it is ``min(100, n_features / 2)``, which leaves little beside PCA. Both times the
         share of a batch in all rows, and at least 0.01. It is 0.01 where training does not begin
         with that regression: without hidden layers or linear path, with an activation of code or
         output, or another loss than "squared_error", "absolute_error" and "huber".

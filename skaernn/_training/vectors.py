@@ -39,7 +39,7 @@ ALPHA = 0.01  # strength of the L2 penalty where nothing tells a better one
 _JUDGED = 1024  # rows that tell it
 _OF_TRAINED = 0.03  # of what hidden units that are drawn need, those that are trained do
 _OF_FEW = 10.0  # over the number of rows: the least, where a few of them decide
-_ON_NOISE = 30.0  # strength where the codes tell nothing more, of a hundred rows or more
+_ON_NOISE = 100.0  # at most, where the codes tell nothing more; else half the features
 _CODE = 0x636F6465  # the noise of codes, apart from all other
 _EVERYTHING = 1 << 62
 
