@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -44,6 +44,19 @@ class ImageShape(Constraint):
 
     def __str__(self):
         return "a tuple (height, width[, channels]) of ints in the range [1, inf)"
+
+
+class Ends(Constraint):
+    """A smallest and a larger number."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one."""
+        if not isinstance(val, (tuple, list, np.ndarray)) or np.shape(val) != (2,):
+            return False
+        return all(isinstance(end, Real) for end in val) and bool(val[0] < val[1])
+
+    def __str__(self):
+        return "a tuple (low, high) of numbers, low below high"
 
 
 class Device(Constraint):

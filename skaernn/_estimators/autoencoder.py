@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from .._core.compat import Interval, StrOptions
+from .._core.constraints import Ends
 from .._core.suggestions import knows_its_parameters
 from .._losses.reconstruction import LOSSES
+from .._training.loop import TrainingState
 from ..networks import ACTIVATIONS, CORRUPTIONS, PENALTIES
 from .vector_base import VectorEstimator
 from .vector_plan import VectorPlan
@@ -60,6 +63,19 @@ class AutoencoderTransformer(VectorEstimator):
     output_activation : str, default="auto"
         Activation f_dec of the output, one of the above. "auto" is the inverse link of `loss`:
         "logistic" for "binary_cross_entropy", the exponential for "poisson", else "identity".
+    output_range : {"auto"}, tuple of float or None, default="auto"
+        Where reconstructions and samples are cut off, in X's units:
+
+        - "auto": each feature at an end of the values in `fit` that several rows share (three,
+          and a hundredth of all): at the 0 and 255 of pixels, the 0 of counts, the last mark of a
+          scale, but not at the largest of measurements. Not with "binary_cross_entropy" and
+          "poisson", whose output ends by itself
+        - (low, high): all features there
+        - None: nowhere
+
+        Training does not know of it, and no number of `fit` is met worse for "auto"; an end that
+        rows of a later `partial_fit` pass is given up. For X in [0, 1],
+        ``loss="binary_cross_entropy"`` gets nearer still.
     dropout : float, default=0.0
         Probability, in [0, 1), of dropping a hidden unit while training.
     linear_path : bool or "auto", default="auto"
@@ -105,13 +121,16 @@ class AutoencoderTransformer(VectorEstimator):
         What is done to the rows that the encoder reads while training; the clean row is to come
         out, so that the network learns to denoise [7]_:
 
-        - "gaussian": normal noise of standard deviation `corruption_level`, in scaled units
+        - "gaussian": normal noise of standard deviation `corruption_level`, in X's own units
         - "masking": the feature's mean (zero, if `scaling` is None) in place of a number, with
           probability `corruption_level`
         - "salt_and_pepper": the feature's smallest or largest value in place of a number, with
           probability `corruption_level`
-    corruption_level : float, default=0.2
-        How much of it.
+    corruption_level : float or "auto", default="auto"
+        How much of it: for "gaussian" the standard deviation of the noise, in X's own units and
+        the same for all features, whatever `scaling` is; for the others a probability. "auto" is
+        0.2 of the standard deviation of X (the root of its features' mean variance; with
+        ``scaling="standard"`` of each feature's own), or the probability 0.2.
     tied_weights : bool, default=False
         Whether the decoder's weights are the encoder's, transposed: half as many to learn.
     loss : str, default="squared_error"
@@ -128,15 +147,24 @@ class AutoencoderTransformer(VectorEstimator):
         - "sgd": stochastic gradient descent with `momentum`
         - "lbfgs": L-BFGS with a line search, on all rows at once; it fits training rows closely.
           Not with `dropout`, `corruption`, `early_stopping` or an `architecture` of your own
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=2e-3
         Step size of "adam" and "sgd".
     schedule : {"cosine", "constant"}, default="cosine"
         How the step size goes over `max_iter` epochs: to zero along half a cosine, or not at all.
     momentum : float, default=0.9
         Of "sgd".
-    alpha : float, default=0.01
+    alpha : float or "auto", default="auto"
         Strength of the L2 penalty on the weights, divided by the sum of the weights of a batch's
         rows, as in `MLPRegressor`. It spares biases and the linear path.
+
+        "auto" asks the rows: how well do the hidden units of the decoder, as they start, foretell
+        by ridge regression what PCA leaves over of a row that they have not seen? That is known
+        in closed form [8]_, and `alpha` becomes 0.03 times the strength that is best at it, or
+        ``10 / n_samples``, if that is more. Where the mean does better, as with few rows or mere
+        noise, it is ``min(100, n_features / 2)``, which leaves little beside PCA. Both times the
+        share of a batch in all rows, and at least 0.01. It is 0.01 where training does not begin
+        with that regression: without hidden layers or linear path, with an activation of code or
+        output, or another loss than "squared_error", "absolute_error" and "huber".
     batch_size : int or "auto", default="auto"
         Rows a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200
@@ -174,8 +202,10 @@ class AutoencoderTransformer(VectorEstimator):
         are its halves.
     n_components_ : int
         Size of the code.
-    linear_path_, scaling_ : bool, str or None
+    linear_path_, scaling_, alpha_ : bool, str or None, float
         What "auto" came down to.
+    output_range_ : ndarray of shape (2, n_features_in_) or None
+        Where reconstructions are cut off, infinite where they are not.
     explained_variance_ratio_ : ndarray of shape (n_components_,) or None
         Share of the (scaled) variance along each of PCA's components, from which training began;
         None where nothing needed them. What the autoencoder explains is its `score`.
@@ -212,9 +242,9 @@ class AutoencoderTransformer(VectorEstimator):
     With `code_penalty` or `corruption`, best is what has the lowest loss, penalty included, on
     rows corrupted alike.
 
-    That is about training rows. With fewer than a few hundred rows the network may fit them too
-    closely; ``dropout=0.3`` or ``early_stopping=True`` then help on new ones. With hundreds of
-    thousands, ten to twenty epochs go a long way.
+    That is about training rows. Of few rows a network learns much by heart, which `alpha` is
+    there to keep within bounds; ``dropout=0.1`` or ``early_stopping=True`` may help further. With
+    hundreds of thousands, ten to twenty epochs go a long way.
 
     A fit of at most 10 000 rows, or of one batch, depends on the weighted set of its rows alone:
     weight k is the row k times, weight 0 the row removed, and with one batch the order of the
@@ -241,6 +271,8 @@ class AutoencoderTransformer(VectorEstimator):
        explicit invariance during feature extraction. ICML 2011.
     .. [7] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio, P.-A. Manzagol: Stacked denoising
        autoencoders. JMLR 11, 2010.
+    .. [8] D. M. Allen: The relationship between variable selection and data augmentation and a
+       method for prediction. Technometrics 16, 1974.
 
     Examples
     --------
@@ -276,15 +308,20 @@ class AutoencoderTransformer(VectorEstimator):
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
 
+    alpha_: float
+    output_range_: np.ndarray | None
+
     _parameter_constraints: dict = {
         **VectorEstimator._parameter_constraints,
         "code_activation": [StrOptions(set(ACTIVATIONS))],
         "code_penalty": [StrOptions(set(PENALTIES)), None],
         "penalty_strength": [Interval(Real, 0, None, closed="left")],
         "corruption": [StrOptions(set(CORRUPTIONS)), None],
-        "corruption_level": [Interval(Real, 0, None, closed="left")],
+        "corruption_level": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "tied_weights": ["boolean"],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "loss": [StrOptions(set(LOSSES))],
+        "output_range": [StrOptions({"auto"}), Ends(), None],
     }
     _architecture = (*VectorEstimator._architecture, "code_activation", "tied_weights")
 
@@ -297,6 +334,7 @@ class AutoencoderTransformer(VectorEstimator):
         activation: str = "relu",
         code_activation: str = "identity",
         output_activation: str = "auto",
+        output_range: str | Sequence[float] | None = "auto",
         dropout: float = 0.0,
         linear_path: bool | str = "auto",
         scaling: str | None = "auto",
@@ -305,14 +343,14 @@ class AutoencoderTransformer(VectorEstimator):
         code_penalty: str | None = None,
         penalty_strength: float = 1e-3,
         corruption: str | None = None,
-        corruption_level: float = 0.2,
+        corruption_level: float | str = "auto",
         tied_weights: bool = False,
         loss: str = "squared_error",
         solver: str = "adam",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         schedule: str = "cosine",
         momentum: float = 0.9,
-        alpha: float = 0.01,
+        alpha: float | str = "auto",
         batch_size: int | str = "auto",
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -331,6 +369,7 @@ class AutoencoderTransformer(VectorEstimator):
         self.activation = activation
         self.code_activation = code_activation
         self.output_activation = output_activation
+        self.output_range = output_range
         self.dropout = dropout
         self.linear_path = linear_path
         self.scaling = scaling
@@ -362,3 +401,31 @@ class AutoencoderTransformer(VectorEstimator):
 
     def _plan(self) -> VectorPlan:
         return VectorPlan.of(vars(self), LOSSES[self.loss])
+
+    def _attributes(
+        self, plan: VectorPlan, form: tuple[int, ...], objective: Any, state: TrainingState
+    ) -> dict[str, Any]:
+        common = super()._attributes(plan, form, objective, state)
+        ends = self._ends(objective, state)
+        if ends is not None:
+            common["module_"].ends = torch.tensor(ends, device=objective.rows.device)
+        return {**common, "alpha_": objective.alpha, "output_range_": ends}
+
+    def _ends(self, objective: Any, state: TrainingState) -> np.ndarray | None:
+        """Where reconstructions of rows like those of `objective` are to be cut off."""
+        if self.output_range is None:
+            return None
+        if not isinstance(self.output_range, str):
+            given = objective.rows.X.new_tensor([[float(end)] for end in self.output_range])
+            return given.repeat(1, objective.network.n_features).cpu().numpy()
+        if LOSSES[self.loss].fixed_output:
+            return None
+        ends, shared = (part.cpu().numpy() for part in objective.ends)
+        if state.resumed:
+            before = getattr(self, "output_range_", None)
+            if before is None:
+                return None
+            passed = np.stack([ends[0] < before[0], ends[1] > before[1]])
+            shared = before.copy()
+            shared[0, passed[0]], shared[1, passed[1]] = -np.inf, np.inf
+        return None if np.isinf(shared).all() else shared

@@ -84,6 +84,8 @@ class Fitted:
         The solver's memory, if `partial_fit` is to go on with it.
     limits : tuple of ndarray or None
         Smallest and largest value of each feature, scaled, where a corruption reads them.
+    alpha : float or None
+        What the L2 penalty of an autoencoder of vectors came to.
     noise : float or None
         Variance of the rows around their codes' means, scaled, in a variational autoencoder.
     members : list of estimators or None
@@ -96,6 +98,7 @@ class Fitted:
     solver: str
     slots: dict[str, Any] = field(default_factory=dict)
     limits: tuple[np.ndarray, np.ndarray] | None = None
+    alpha: float | None = None
     noise: float | None = None
     members: list | None = None
 

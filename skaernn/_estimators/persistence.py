@@ -51,9 +51,13 @@ def from_arrays(state: dict[str, Any]) -> dict[str, Any]:
     fitted, form = Fitted(**state["_fitted"]), state["_form"]
     weights = {name: _to_torch(value, device) for name, value in state["module_"].items()}
     slots = {name: _to_torch(slot, device) for name, slot in fitted.slots.items()}
+    ends = weights.pop("ends", None)  # of an autoencoder's output, which no network knows of
+    module = fitted.network.module_from(weights)
+    if ends is not None:
+        module.ends = ends
     return {
         **state,
-        "module_": fitted.network.module_from(weights),
+        "module_": module,
         "device_": device,
         "_fitted": replace(fitted, slots=slots),
         "_form": Form(**form) if isinstance(form, dict) else form,

@@ -124,9 +124,9 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
     ) -> Self:
         """One more epoch, over the rows of X, at a constant learning rate.
 
-        The first call fixes the scaling and the start at PCA, so give it rows that are like all;
-        later ones too should be mixed. Weights are the last ones: what `fit` promises about PCA
-        does not hold here.
+        The first call fixes the scaling, the start at PCA and what "auto" comes down to, so give
+        it rows that are like all; later ones too should be mixed. Weights are the last ones: what
+        `fit` promises about PCA does not hold here.
 
         Parameters
         ----------
@@ -201,5 +201,5 @@ class VectorEstimator(VectorCodes, NeuralEstimator):
             "explained_variance_ratio_": ratios,
             "code_mean_": code_mean,
             "code_covariance_": code_covariance,
-            "_fitted": replace(common["_fitted"], limits=limits),
+            "_fitted": replace(common["_fitted"], limits=limits, alpha=objective.alpha),
         }

@@ -68,7 +68,8 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features_in_)
-            In the units of the X that was fitted, and, if that was images, in their shape.
+            In the units of the X that was fitted, within `output_range_`, if there is one, and,
+            if X was images, in their shape.
         """
         self._check_is_fitted()
         codes = check_codes(self, X)
@@ -104,7 +105,8 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         def errors(rows: torch.Tensor) -> torch.Tensor:
             scaled = module.to_scaled(rows)
-            found = loss.errors(module.decoder(module.code(scaled)), scaled)
+            output = module.within(module.decoder(module.code(scaled)))
+            found = loss.errors(output, scaled)
             return in_units(found, units).mean(1)
 
         return in_chunks(errors, X, None, self.device_)
@@ -169,8 +171,9 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """New rows: decoded from codes drawn from a Gaussian.
 
         It is fitted to the training codes; for a variational autoencoder it is the prior, the
-        standard Gaussian, and a row is the mean that its code stands for. Nothing bounds rows but
-        an output activation, such as that of "binary_cross_entropy".
+        standard Gaussian, and a row is the mean that its code stands for. What bounds rows is an
+        output activation, such as that of "binary_cross_entropy", and `output_range_`, where there
+        is one.
 
         Parameters
         ----------
@@ -210,6 +213,9 @@ class VectorCodes(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
         """Rows (n, F) of codes, or images, if such were fitted."""
         rows = through(self.module_, "decoder", codes, self.n_features_in_, self.device_)
+        if self.module_.ends is not None:  # of which compiled kernels know nothing
+            low, high = self.module_.ends.cpu().numpy().astype(rows.dtype)
+            np.clip(rows, low, high, out=rows)
         return rows.reshape(len(rows), *self._form)
 
     def _spread(self, normal: np.ndarray) -> np.ndarray:

@@ -30,6 +30,8 @@ from ..networks import (
 )
 from .plan import Plan
 
+LEVEL = 0.2  # of a corruption: a share, or standard deviations
+
 
 @dataclass(frozen=True)
 class VectorPlan(Plan):
@@ -50,8 +52,8 @@ class VectorPlan(Plan):
     strength : float
         Of the penalty.
     corruption : Corruption or None
-    level : float
-        Of the corruption.
+    level : float or None
+        Of the corruption, in X's units if it is no share. None: "auto".
     """
 
     describe: Callable[..., AutoencoderNetwork]
@@ -64,7 +66,7 @@ class VectorPlan(Plan):
     penalty: Penalty | None
     strength: float
     corruption: Corruption | None
-    level: float
+    level: float | None
     noise: Mapping[str, Any]
 
     advice = "smaller hidden_layer_sizes or n_components"
@@ -132,7 +134,7 @@ class VectorPlan(Plan):
             "penalty": penalty,
             "strength": 0.0 if penalty is None else float(given["penalty_strength"]),
             "corruption": corruption,
-            "level": float(given["corruption_level"]),
+            "level": None if given["corruption_level"] == "auto" else given["corruption_level"],
             "noise": {
                 "dropout": given["dropout"],
                 "corruption": given["corruption"],
@@ -166,6 +168,8 @@ class VectorPlan(Plan):
         if principal is not None:
             principal = principal.first(network.n_components)
         limits = _limits(rows) if self._needs_limits else None
+        if how["alpha"] == "auto":
+            how["alpha"] = None
         return self._objective(network, rows, limits, principal=principal, **how)
 
     def resume(self, fitted, module: AutoencoderModule, rows: Rows, form, **how):
@@ -176,6 +180,8 @@ class VectorPlan(Plan):
             if fitted.limits is not None:
                 ends = (torch.tensor(end) for end in fitted.limits)
                 limits = Range(*(end.to(rows.device, rows.dtype) for end in ends))
+        if how["alpha"] == "auto":
+            how["alpha"] = fitted.alpha
         return self._objective(network, rows, limits, **how)
 
     @property
@@ -192,9 +198,19 @@ class VectorPlan(Plan):
     ) -> ReconstructionObjective:
         corrupter = None
         if self.corruption is not None:
-            corrupter = Corrupter(self.corruption, self.level, limits)
+            corrupter = Corrupter(self.corruption, self._level_on(self.corruption, rows), limits)
         goal = Goal(self.loss_on(rows), self.penalty, self.strength, corrupter)
         return ReconstructionObjective(network, goal, rows, principal=principal, **how)
+
+    def _level_on(self, corruption: Corruption, rows: Rows) -> Any:
+        """Level of a corruption of scaled `rows`: a share, or standard deviations as scaled."""
+        if corruption.is_share:
+            return LEVEL if self.level is None else float(self.level)
+        if self.level is not None:
+            return float(self.level) if rows.scale is None else self.level / rows.scale
+        if rows.scale is not None:
+            return LEVEL
+        return LEVEL * float(SCALINGS["global"](moments(rows)[1]))
 
     def loss_on(self, rows: Rows) -> ReconstructionLoss:
         """The loss on scaled `rows`."""
@@ -257,7 +273,7 @@ def _corruption(given: Mapping[str, Any]) -> Corruption | None:
     if given["corruption"] is None:
         return None
     corruption, level = CORRUPTIONS[given["corruption"]], given["corruption_level"]
-    if corruption.is_share and level > 1:
+    if corruption.is_share and level != "auto" and level > 1:
         raise ValueError(
             f"corruption={given['corruption']!r} replaces a share of the numbers: "
             f"corruption_level must be at most 1, got {level!r}."

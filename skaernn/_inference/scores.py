@@ -51,7 +51,7 @@ def explained_share(
     return 1.0 if residual <= rounding else 0.0
 
 
-def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
+def explained_variance(module: AutoencoderModule, rows: Rows, ends: Tensor | None = None) -> float:
     """Share of the variance of `rows` (unscaled) that their reconstruction explains.
 
     Features count as they do in the loss: with a scale of its own, each in that.
@@ -62,7 +62,8 @@ def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
     def differences():
         for block, weight in rows.blocks(rows.dtype, 1024):
             scaled = module.to_scaled(block)
-            yield (module.decoder(module.code(scaled)) - scaled).to(rows.dtype), weight
+            output = module.within(module.decoder(module.code(scaled)))
+            yield (output - scaled).to(rows.dtype), weight
 
     with exact_inference(rows.X.device):
         return explained_share(rows, differences(), unit, module.scale if one_scale else 1.0)

@@ -61,8 +61,7 @@ def remove_noise(digits, device):
     """Fit a plain and a denoising autoencoder; print what they and PCA make of noisy images."""
     noisy = digits.X_test + np.random.default_rng(0).normal(0, NOISE, digits.X_test.shape)
     plain = autoencoder(SIZE, device)
-    level = NOISE / float(np.sqrt(digits.X_train.var(0).mean()))  # in scaled units
-    denoiser = autoencoder(SIZE, device, corruption="gaussian", corruption_level=level)
+    denoiser = autoencoder(SIZE, device, corruption="gaussian", corruption_level=NOISE)
     pca = PCA(SIZE, random_state=0).fit(digits.X_train)
     for model, label in ((plain, "autoencoder"), (denoiser, "denoising autoencoder")):
         fit_watched(model, digits.X_train, None, label)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .._core.device import exact_inference
+from .._core.device import exact_inference, precise
 from .._losses.loss import Gradient, ReconstructionLoss
 from .._rows.batch import Batch
+from .._rows.ends import ends_of
+from .._rows.leave_one_out import ridge_strength
 from .._rows.matrix import Picked
 from .._rows.moments import CODE_SAMPLE, weighted_moments
 from .._rows.principal import PrincipalComponents
@@ -21,8 +24,10 @@ from ..networks import (
     AutoencoderNetwork,
     CompiledPasses,
     Corrupter,
+    DenseAutoencoder,
     Passes,
     Penalty,
+    Spread,
     mix,
     normal,
     uniform,
@@ -30,6 +35,11 @@ from ..networks import (
 from .compiled import EVALUATED, Program, knows, pays
 from .objective import EVALUATION, RowsObjective, Workspace
 
+ALPHA = 0.01  # strength of the L2 penalty where nothing tells a better one
+_JUDGED = 1024  # rows that tell it
+_OF_TRAINED = 0.03  # of what hidden units that are drawn need, those that are trained do
+_OF_FEW = 10.0  # over the number of rows: the least, where a few of them decide
+_ON_NOISE = 100.0  # at most, where the codes tell nothing more; else half the features
 _CODE = 0x636F6465  # the noise of codes, apart from all other
 _EVERYTHING = 1 << 62
 
@@ -76,7 +86,9 @@ class ReconstructionObjective(RowsObjective):
     network : AutoencoderNetwork
     goal : Goal
     rows : Rows
-    alpha, batch_size, shuffle, seed
+    alpha : float or None
+        See `RowsObjective`. None: `ALPHA`, or what `start` finds, if it can.
+    batch_size, shuffle, seed
         See `RowsObjective`.
     principal : PrincipalComponents or None
         Where the linear path starts.
@@ -88,19 +100,20 @@ class ReconstructionObjective(RowsObjective):
         goal: Goal,
         rows: Rows,
         *,
-        alpha: float = 0.0,
+        alpha: float | None = 0.0,
         batch_size: int = 200,
         shuffle: bool = True,
         seed: int = 0,
         principal: PrincipalComponents | None = None,
     ):
+        self._chooses, self.alpha = alpha is None, ALPHA if alpha is None else alpha
         corrupts = goal.corrupter is not None
         super().__init__(
             rows,
             n_parameters=network.layout.size,
             noisy=network.dropout > 0 or network.draws or network.variational or corrupts,
-            penalised=network.penalised if alpha else None,
-            alpha=alpha,
+            penalised=network.penalised if self.alpha else None,
+            alpha=self.alpha,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
@@ -133,12 +146,68 @@ class ReconstructionObjective(RowsObjective):
         """Random parameters; the linear path, if there is one, at the principal components."""
         network = self.network
         theta = self.zeros()
-        network.start(theta[0], generator)
+        network.start(theta[0], generator, self._spread)
         if network.linear_path:
             inward, outward = self._path(generator)
             outward = Affine(*self.goal.loss.start_decoder(*outward))
             network.start_path(theta[0], *inward, *outward)
+            if self._chooses and self._regresses:
+                self._choose_alpha(theta[0])
         return theta
+
+    @property
+    def _regresses(self) -> bool:
+        """Whether training begins with a regression of what PCA leaves over."""
+        network, linear = self.network, ("identity", "identity")
+        return (
+            isinstance(network, DenseAutoencoder)
+            and network.has_path
+            and not network.variational
+            and (network.code_activation, network.output_activation) == linear
+            and self.goal.loss.output_activation == "identity"
+        )
+
+    def _choose_alpha(self, theta: Tensor) -> None:
+        """Set alpha to what the last layer of the decoder needs, at a start `theta` (P,).
+
+        Training begins with the regression of what PCA leaves over on what that layer reads; the
+        penalty with which it foretells rows that are left out best is known in closed form.
+        """
+        network, rows = self.network, self.rows.sample(_JUDGED)
+        module = network.module(theta).to(precise(rows.device))
+        hidden, left, weights = [], [], []
+        for block, weight in rows.blocks(module.dtype):
+            code = module.code(block)
+            hidden.append(module.decoder.network[:-1](code))
+            left.append(block - module.decoder(code))
+            weights.append(weight * torch.ones_like(block[:, :1]))
+        features, targets = torch.cat(hidden), torch.cat(left)
+        if not bool(features.isfinite().all() & targets.isfinite().all()):
+            return
+        strength = ridge_strength(features, targets, torch.cat(weights))
+        if strength is None:
+            strength = min(_ON_NOISE, self.network.n_features / 2)
+        else:
+            strength = max(strength * _OF_TRAINED, _OF_FEW / len(self.rows))
+        share = self.rows.mean_weight * self.batch_size / len(self.rows)
+        alpha = max(ALPHA, strength * share)
+        self.decay *= alpha / self.alpha
+        self.alpha = alpha
+
+    @property
+    def _spread(self) -> Spread | None:
+        """How rows and PCA's codes lie, on the CPU; None where nothing starts from there."""
+        network, principal = self.network, self.principal
+        if not network.linear_path or network.variational:
+            return None
+        found = principal.variances[: network.n_components]
+        codes = found.new_zeros(network.n_components)
+        codes[: len(found)] = found.sqrt() * principal.unit
+        rows = torch.full_like(principal.mean, principal.total / network.n_features).sqrt_()
+        rows *= principal.unit
+        if not principal.total > 0:  # of constants: any others do
+            rows, codes = torch.ones_like(rows), torch.ones_like(codes)
+        return Spread(principal.mean.cpu(), rows.cpu(), codes.cpu())
 
     def _path(self, generator: torch.Generator) -> tuple[Affine, Affine]:
         """The affine maps to codes and back that are PCA, or probabilistic PCA."""
@@ -163,6 +232,11 @@ class ReconstructionObjective(RowsObjective):
                 encode[:, n_found:] = (2 * draw - 1) * network.n_features**-0.5
         bias -= principal.mean @ encode
         return Affine(encode, bias), Affine(decode, principal.mean)
+
+    @cached_property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Where values of the rows end; see `ends_of`."""
+        return ends_of(self.rows)
 
     @property
     def start_loss(self) -> float | None:

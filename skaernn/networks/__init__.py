@@ -25,7 +25,7 @@ from ._vectors.convolutional import ConvolutionalAutoencoder, check_image_shape
 from ._vectors.corruptions import CORRUPTIONS, Corrupter, Corruption, Range
 from ._vectors.custom import CustomAutoencoder
 from ._vectors.dense import DenseAutoencoder
-from ._vectors.interface import AutoencoderNetwork, CompiledPasses, Passes
+from ._vectors.interface import AutoencoderNetwork, CompiledPasses, Passes, Spread
 from ._vectors.module import LOG_VARIANCES, AutoencoderModule, VariationalModule
 from ._vectors.penalties import L1, PENALTIES, Penalty, StandardNormal, divergences
 
@@ -63,6 +63,7 @@ __all__ = [
     "RecurrentPasses",
     "SequenceAutoencoder",
     "SequenceAutoencoderModule",
+    "Spread",
     "StandardNormal",
     "Stepper",
     "VariationalModule",

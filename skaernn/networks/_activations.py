@@ -34,12 +34,16 @@ class Activation:
         Builds the same function as a `torch.nn.Module`.
     needs_input : bool
         Whether the derivative needs z itself, which then gets a buffer of its own.
+    reach : float
+        How far from zero it bends, beside tanh: logistic(z) is tanh(z / 2) but for two constants,
+        and what softplus has for a slope.
     """
 
     forward: Callable | None
     backward: Callable[[Tensor, Tensor], Operation] | None
     module: Callable[[], nn.Module]
     needs_input: bool = False
+    reach: float = 1.0
 
 
 def _kernel(overload) -> Callable:
@@ -72,7 +76,7 @@ def _gelu(z: Tensor, *, out: Tensor) -> None:
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(None, None, nn.Identity),
     "logistic": Activation(
-        torch.sigmoid, _derivative(_aten.sigmoid_backward.grad_input), nn.Sigmoid
+        torch.sigmoid, _derivative(_aten.sigmoid_backward.grad_input), nn.Sigmoid, reach=2.0
     ),
     "tanh": Activation(torch.tanh, _derivative(_aten.tanh_backward.grad_input), nn.Tanh),
     "relu": Activation(
@@ -95,6 +99,7 @@ ACTIVATIONS: dict[str, Activation] = {
         _derivative(_aten.softplus_backward.grad_input, 1.0, 20.0),
         nn.Softplus,
         needs_input=True,
+        reach=2.0,
     ),
     "gelu": Activation(
         _gelu,

@@ -380,6 +380,7 @@ def held(name):
 
 fitting.check_memory = noting
 how = {"linear_path": False, "batch_size": 4096, "max_iter": 1, "random_state": 0}
+how["learning_rate"] = 1e-3
 rows = np.random.default_rng(0).random((4096, 784), dtype=np.float32)
 series = rows[:200].reshape(200, -1, 8)
 images = {"architecture": "convolutional", "image_shape": (28, 28)}

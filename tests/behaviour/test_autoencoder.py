@@ -68,7 +68,9 @@ def test_reconstruction_error_of_the_other_losses():
 def test_score_is_the_share_of_variance_explained(scaling):
     X = load_wine().data
     weight = np.random.default_rng(0).random(len(X))
-    estimator = AutoencoderTransformer(3, scaling=scaling, max_iter=20, random_state=0).fit(X)
+    estimator = AutoencoderTransformer(
+        3, scaling=scaling, max_iter=20, learning_rate=1e-3, random_state=0
+    ).fit(X)
     scale = X.std(axis=0) if scaling == "standard" else 1.0  # as the loss weighs them
     back = estimator.inverse_transform(estimator.transform(X)) / scale
     for w in (None, weight):
@@ -100,7 +102,9 @@ def test_standard_scaling_sees_an_anomaly_in_a_small_column():
 
 def test_standard_scaling_explains_what_pca_explains_of_scaled_columns():
     X = load_breast_cancer().data
-    model = AutoencoderTransformer(2, (), scaling="standard", max_iter=1, learning_rate=1e-12)
+    model = AutoencoderTransformer(
+        2, (), scaling="standard", max_iter=1, learning_rate=1e-12, output_range=None
+    )
     shares = PCA(2).fit(StandardScaler().fit_transform(X)).explained_variance_ratio_
     assert model.fit(X).score(X) == pytest.approx(shares.sum(), rel=1e-6)  # .632, not .900
 

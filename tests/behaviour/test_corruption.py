@@ -138,13 +138,12 @@ def fitted(X=DIGITS[:1200], **parameters):
 
 
 @pytest.mark.parametrize(
-    ("name", "level"), [("gaussian", 1.0), ("masking", 0.3), ("salt_and_pepper", 0.2)]
+    ("name", "level"), [("gaussian", 0.3), ("masking", 0.3), ("salt_and_pepper", 0.2)]
 )
 def test_noisy_images_come_back_cleaner(name, level):
     clean = DIGITS[1200:]
     plain = fitted(n_components=40)
-    units = float(plain.module_.scale) if name == "gaussian" else 1.0
-    noisy = PIXELS[name](clean, np.random.default_rng(0), level * units)
+    noisy = PIXELS[name](clean, np.random.default_rng(0), level)
     denoiser = fitted(n_components=40, corruption=name, corruption_level=level)
     back = denoiser.inverse_transform(denoiser.transform(noisy))
     ordinary = plain.inverse_transform(plain.transform(noisy))
@@ -157,8 +156,9 @@ def test_noisy_images_come_back_cleaner(name, level):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_level_zero_is_no_corruption(name, options):
     X = DIGITS[:200]
-    with_it = fitted(X, corruption=name, corruption_level=0.0, max_iter=3, tol=0, **options)
-    without = fitted(X, max_iter=3, tol=0, **options)
+    options = {"max_iter": 3, "learning_rate": 1e-3, "tol": 0, **options}
+    with_it = fitted(X, corruption=name, corruption_level=0.0, **options)
+    without = fitted(X, **options)
     np.testing.assert_array_equal(with_it.transform(X), without.transform(X))
     assert with_it.loss_curve_ == pytest.approx(without.loss_curve_, rel=1e-12)
 
@@ -200,3 +200,53 @@ def test_ends_are_those_of_scaled_rows_that_count():
     deviation = X[:100].std(0)
     scaled = (X[:100] - X[:100].mean(0)) / np.where(deviation > 0, deviation, 1)
     np.testing.assert_allclose(estimator._fitted.limits, (scaled.min(0), scaled.max(0)), atol=1e-9)
+
+
+UNITS = np.geomspace(1e-3, 1e3, 6)
+
+
+def read_by_the_encoder(X, **parameters):
+    """What the noise of the first epoch adds to X, in X's own units."""
+    from skaernn._training.vectors import _ReconstructionWorkspace
+
+    seen = []
+    load = _ReconstructionWorkspace._load
+
+    def noting(self, batch):
+        load(self, batch)
+        seen.append((self._passes.x[0].clone(), self._target[0].clone()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_ReconstructionWorkspace, "_load", noting)
+        patch.setattr("skaernn._training.vectors.pays", lambda *sizes: False)
+        model = fitted(X, n_components=2, max_iter=1, corruption="gaussian", **parameters)
+    scale = 1.0 if model.module_.scale is None else model.module_.scale
+    noisy, clean = seen[0]
+    return ((noisy - clean) * scale).numpy()
+
+
+@pytest.mark.parametrize("scaling", ["global", "standard", None])
+@pytest.mark.parametrize("level", [0.05, 7.0])
+def test_gaussian_noise_is_in_the_units_of_X(level, scaling):
+    X = np.random.default_rng(0).normal(size=(3000, 6)) * UNITS
+    noise = read_by_the_encoder(X, corruption_level=level, scaling=scaling)
+    np.testing.assert_allclose(noise.std(0), level, rtol=0.2)  # of the 200 rows of a batch
+    np.testing.assert_allclose(noise.std(), level, rtol=0.1)
+
+
+@pytest.mark.parametrize("scaling", ["global", "standard", None])
+def test_noise_that_is_not_said_goes_with_the_spread_of_X(scaling):
+    X = np.random.default_rng(0).normal(size=(3000, 6)) * UNITS
+    noise = read_by_the_encoder(X, scaling=scaling)
+    own = X.std(0) if scaling == "standard" else np.full(6, X.var(0).mean() ** 0.5)
+    np.testing.assert_allclose(noise.std(0), 0.2 * own, rtol=0.2)
+
+
+@pytest.mark.parametrize("name", sorted(set(CORRUPTIONS) - {"gaussian"}))
+def test_a_share_that_is_not_said(name):
+    X = DIGITS[:200]
+    said, not_said = (
+        fitted(X, corruption=name, max_iter=2, tol=0, **level)
+        for level in ({"corruption_level": 0.2}, {})
+    )
+    np.testing.assert_array_equal(said.transform(X), not_said.transform(X))

@@ -93,7 +93,9 @@ def test_guarantee_with_and_without_scaling(scaling):
 @pytest.mark.parametrize("n_samples", [30, 150])
 def test_before_training_bites_the_model_is_pca(n_samples):
     X = load_iris().data[:n_samples]
-    estimator = AutoencoderTransformer(2, max_iter=1, learning_rate=1e-12, random_state=0).fit(X)
+    estimator = AutoencoderTransformer(
+        2, max_iter=1, learning_rate=1e-12, output_range=None, random_state=0
+    ).fit(X)
     pca = PCA(2).fit(X)
     codes = pca.transform(X) / float(estimator.module_.scale)
     signs = np.sign((codes * estimator.transform(X)).sum(0))
@@ -109,7 +111,9 @@ def test_before_training_bites_the_model_is_pca(n_samples):
 def test_linear_autoencoder_equals_pca():
     X = load_digits().data / 16
     for n_components in (8, 16):
-        estimator = AutoencoderTransformer(n_components, (), max_iter=20, random_state=0).fit(X)
+        estimator = AutoencoderTransformer(
+            n_components, (), max_iter=20, output_range=None, random_state=0
+        ).fit(X)
         ratio = estimator.reconstruction_error(X).mean() / pca_error(X, n_components)
         assert 1 - 1e-9 <= ratio <= 1.001
 

@@ -20,6 +20,7 @@ SEED_PROGRAM = {
     "code_activation": "relu",
     "output_activation": "logistic",
     "batch_size": 32,
+    "learning_rate": 1e-3,
     "max_iter": 100,
     "schedule": "constant",
     "alpha": 0,
@@ -127,7 +128,7 @@ def test_early_stopping_restores_the_best_weights(linear_path):
     X = load_digits().data[:300]
     estimator = AutoencoderTransformer(
         8, early_stopping=True, schedule="constant", learning_rate=0.02, max_iter=300,
-        n_iter_no_change=5, linear_path=linear_path, random_state=0,
+        n_iter_no_change=5, linear_path=linear_path, output_range=None, random_state=0,
     ).fit(X)  # fmt: skip
     scores = estimator.validation_scores_
     assert estimator.n_iter_ == len(scores) < 300
@@ -214,7 +215,7 @@ def test_partial_fit_over_chunks_learns_the_whole():
 
 
 def test_training_lowers_the_loss_for_every_solver():
-    for solver, rate in (("adam", 1e-3), ("sgd", 0.1), ("lbfgs", 1.0)):
+    for solver, rate in (("adam", 1e-3), ("sgd", 0.03), ("lbfgs", 1.0)):
         estimator = AutoencoderTransformer(
             solver=solver, learning_rate=rate, tol=0, max_iter=100, random_state=0
         ).fit(IRIS)
@@ -238,7 +239,9 @@ def test_no_plateau_is_seen_in_a_falling_loss():
 
 
 def test_too_large_a_learning_rate_gives_pca_and_says_so():
-    estimator = AutoencoderTransformer(learning_rate=30.0, max_iter=20, random_state=0)
+    estimator = AutoencoderTransformer(
+        learning_rate=30.0, max_iter=20, output_range=None, random_state=0
+    )
     with pytest.warns(ConvergenceWarning, match="made the loss worse") as caught:
         estimator.fit(IRIS)
     assert caught[0].filename == __file__

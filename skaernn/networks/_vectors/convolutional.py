@@ -294,7 +294,7 @@ class ConvolutionalAutoencoder(ModuleNetwork):
         dropout = [KeyedDropout(self.dropout)] if self.dropout else []
         return [ACTIVATIONS[self.activation].module(), *dropout]
 
-    def start(self, theta, generator):
+    def start(self, theta, generator, spread=None):
         """Write random weights into `theta` (P,).
 
         Weights after Glorot & Bengio (2010), biases uniform within 1 / sqrt(inputs). With a linear

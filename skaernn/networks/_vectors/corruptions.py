@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,9 +22,11 @@ class Range(NamedTuple):
     high: Tensor
 
 
-def gaussian(x: Tensor, keys: Tensor, salt: int, level: float, limits: Range | None) -> Tensor:
-    """Add normal noise of standard deviation `level`."""
-    return x + level * normal(keys, salt, x.shape[1]).to(x.dtype)
+def gaussian(
+    x: Tensor, keys: Tensor, salt: int, level: float | Tensor, limits: Range | None
+) -> Tensor:
+    """Add normal noise of standard deviation `level`, which may be one a feature (F,)."""
+    return x + (level * normal(keys, salt, x.shape[1])).to(x.dtype)
 
 
 def masking(x: Tensor, keys: Tensor, salt: int, level: float, limits: Range | None) -> Tensor:
@@ -53,7 +55,7 @@ class Corruption:
         Whether it reads `limits`.
     """
 
-    corrupt: Callable[[Tensor, Tensor, int, float, Range | None], Tensor]
+    corrupt: Callable[[Tensor, Tensor, int, Any, Range | None], Tensor]
     is_share: bool = True
     needs_range: bool = False
 
@@ -71,7 +73,7 @@ class Corrupter(NamedTuple):
     """A corruption at a level, ready to be applied."""
 
     corruption: Corruption
-    level: float
+    level: float | Tensor
     limits: Range | None
 
     def __call__(self, x: Tensor, keys: Tensor, seed: int, epoch: int) -> Tensor:

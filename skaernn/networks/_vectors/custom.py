@@ -106,7 +106,7 @@ class CustomAutoencoder(MadeByUser, ModuleNetwork):
         module = copy.deepcopy(self.template).to(device)
         return module.encoder, module.decoder
 
-    def start(self, theta, generator):
+    def start(self, theta, generator, spread=None):
         """Write into `theta` (P,) what the factory makes."""
         seed = int(torch.randint(1 << 62, (), generator=generator, device="cpu"))
         module = self._made(seed)

@@ -25,22 +25,37 @@ from .dense_passes import DensePasses
 from .dense_shape import DenseShape
 from .module import FIRST_LOG_VARIANCE, AutoencoderModule, Side
 
+_BEND = 0.5  # standard deviation of what the units of a first layer are given
+
 
 @dataclass(frozen=True)
 class DenseAutoencoder(DenseShape):
     """Description of a dense autoencoder; holds no parameters. See `DenseShape` for them."""
 
-    def start(self, theta, generator):
+    def start(self, theta, generator, spread=None):
         """Write random weights into `theta` (P,).
 
         Weights after Glorot & Bengio (2010), which keeps the variance of activations and
         gradients over layers; biases uniform within 1 / sqrt(inputs). With a linear path the
-        last layer on each side starts at zero, so that the path alone speaks. (Where weights are
-        tied, so do all biases, and the last layer of the decoder adds a constant at most.)
+        last layer on each side starts at zero, so that the path alone speaks.
+
+        What the first layer of a side reads, rows or codes, may be small or large beside that: a
+        smooth activation is then a line, which adds nothing to the path, or a step, which learns
+        rows by heart. With a `spread` its units begin where they bend: what they are given has
+        the standard deviation 1/2, to which each code contributes as its variance does, and
+        biases are uniform in [-1, 1]; both times the reach of the activation.
+
+        Where weights are tied, a last layer of zeros is the decoder's first, too, and no gradient
+        reaches either: at PCA nothing is gained by a change of codes alone. There the encoder's
+        first layer is zero, which is the decoder's last, and the decoder learns at once.
         """
+        tied, last = self.tied_weights and self.has_path, self.n_hidden
+        reach = ACTIVATIONS[self.activation].reach
+        silent: tuple[str, ...] = ()
+        if self.linear_path:
+            silent = "encoder.0" if tied else f"encoder.{last}", f"decoder.{last}"
         for name, view in self._views(theta).items():
-            last = name.endswith(f".{self.n_hidden}")
-            if self.linear_path and (last or (self.tied_weights and len(view) == 1)):
+            if name in silent:
                 view.zero_()
                 continue
             side, i = name.split(".")
@@ -48,8 +63,20 @@ class DenseAutoencoder(DenseShape):
             # drawn in float32 on the CPU: the same start for every dtype and device
             draw = torch.empty(view.shape, dtype=torch.float32, device="cpu")
             draw.uniform_(-1, 1, generator=generator)
-            draw[:-1].mul_(math.sqrt(6.0 / (n_in + n_out)))
-            draw[-1].mul_(n_in**-0.5)
+            glorot = math.sqrt(6.0 / (n_in + n_out))
+            if tied and name == f"encoder.{last}":  # the decoder's first, transposed
+                draw[:n_in] *= glorot if spread is None else reach * _bent(spread.codes)
+                draw[n_in:] = 0.0
+            elif spread is not None and i == "0":
+                draw[-1] *= reach
+                if not tied:
+                    reads = spread.codes if side == "decoder" else spread.rows
+                    draw[:-1] *= reach * _bent(reads)[:, None]
+                if side == "encoder":
+                    draw[-1] -= spread.mean @ draw[:-1].to(spread.mean)
+            else:
+                draw[:-1] *= glorot
+                draw[-1] *= n_in**-0.5
             view.copy_(draw)
         if self.variational and not self.linear_path:
             block = self._views(theta)[f"encoder.{self.n_hidden}"]
@@ -66,9 +93,10 @@ class DenseAutoencoder(DenseShape):
             block[-1] = bias
             return
         block[0] = bias
-        if self.n_hidden:  # what the rest of the decoder says to a code, whatever the code
-            decoder = self.module(theta).decoder
-            block[0] -= decoder.network(theta.new_zeros(1, self.n_components))[0] - block[0]
+        if self.n_hidden:  # what the rest of the encoder says to a row, whatever the row
+            encoder = self.module(theta).encoder
+            said = encoder.network(theta.new_zeros(1, self.n_features))[0] - shift
+            views[f"encoder.{last}"][-1] -= said
 
     def module(self, theta, mean=None, scale=None):
         """A plain module with copies of `theta` (P,), `mean` and `scale`, in eval mode."""
@@ -174,6 +202,17 @@ class DenseAutoencoder(DenseShape):
             if isinstance(side.path, nn.Linear):
                 placed.append((side.path.weight, block[width:-1].T))
         return placed
+
+
+def _bent(deviations: Tensor) -> Tensor:
+    """What to multiply weights in [-1, 1] with for inputs of these standard deviations (inputs,).
+
+    Numbers so small that training would hardly move their weights count as a thousandth.
+    """
+    largest = deviations.max()
+    shares = deviations / largest
+    gain = _BEND * 3**0.5 / shares.square().square().sum().sqrt() / largest.clamp_min(1e-3)
+    return gain * shares
 
 
 @functools.lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,24 @@ from .module import AutoencoderModule, Side, VariationalModule
 from .penalties import Penalty
 
 MASK_NUMBERS = 3  # that are held for each number of a mask of dropout while it is drawn
+
+
+class Spread(NamedTuple):
+    """How the numbers that a network is to read lie, as far as means and variances tell.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (F,)
+        Of the rows.
+    rows : Tensor of shape (F,)
+        For each of their numbers, the root of the mean variance.
+    codes : Tensor of shape (C,)
+        Standard deviation of each component of the codes to begin with.
+    """
+
+    mean: Tensor
+    rows: Tensor
+    codes: Tensor
 
 
 class AutoencoderNetwork(ABC):
@@ -90,10 +108,12 @@ class AutoencoderNetwork(ABC):
         return 3 * self.n_features + 2 * self.n_encoded
 
     @abstractmethod
-    def start(self, theta: Tensor, generator: torch.Generator) -> None:
+    def start(
+        self, theta: Tensor, generator: torch.Generator, spread: Spread | None = None
+    ) -> None:
         """Write random weights into `theta` (P,); with a linear path the network starts at zero.
 
-        The path itself is left at zero.
+        The path itself is left at zero. `spread` is there to be read, where it is known.
         """
 
     @abstractmethod

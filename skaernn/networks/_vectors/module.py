@@ -52,6 +52,11 @@ class AutoencoderModule(nn.Module):
     mean, scale : Tensor or None
         What scaled vectors are: (x - mean) / scale. None: as they are.
 
+    Attributes
+    ----------
+    ends : Tensor of shape (2, F) or None
+        Where decoded vectors are cut off, in the user's units, which is set after the fit.
+
     Examples
     --------
     >>> import torch
@@ -66,6 +71,7 @@ class AutoencoderModule(nn.Module):
 
     mean: Tensor | None
     scale: Tensor | None
+    ends: Tensor | None
 
     def __init__(
         self,
@@ -79,6 +85,7 @@ class AutoencoderModule(nn.Module):
         self.decoder = decoder
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
+        self.register_buffer("ends", None)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -93,7 +100,16 @@ class AutoencoderModule(nn.Module):
 
     def to_units(self, x: Tensor) -> Tensor:
         """From the network's units to the user's."""
-        return x if self.mean is None else x * self.scale + self.mean
+        if self.mean is not None:
+            x = x * self.scale + self.mean
+        return x if self.ends is None else x.clamp(*self.ends.to(x.dtype))
+
+    def within(self, scaled: Tensor) -> Tensor:
+        """Scaled vectors (n, F), cut off where decoded ones are."""
+        if self.ends is None:
+            return scaled
+        # what lies between the ends does so when it is scaled, to the bit
+        return scaled.clamp(*self.to_scaled(self.ends))
 
     def code(self, scaled: Tensor) -> Tensor:
         """Codes (n, C) of scaled vectors (n, F)."""
