@@ -235,7 +235,7 @@ class Recurrent:
 
     def __init__(self, cell, dtype, n_units=N_UNITS):
         self.cell, self.dtype, self.n_units = cell, dtype, n_units
-        self.model = self._fitted(scaling=None, input_skip=False)
+        self.model = self._fitted(scaling=None, input_skip=False, linear_path=False)
         module = self.model.module_
         self.network = Network(cell, n_units).to(module.dtype).eval()
         self._copy(module.layers.state_dict())

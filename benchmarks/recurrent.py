@@ -130,7 +130,9 @@ def sequence_autoencoder(problem, X, seed, **network):
 
 CONTENDERS = {
     BASELINE: plain_loop,
-    SAME: partial(estimator, scaling=None, input_skip=False, max_grad_norm=None),
+    SAME: partial(
+        estimator, scaling=None, input_skip=False, linear_path=False, max_grad_norm=None
+    ),
     DEFAULTS: estimator,
 }
 

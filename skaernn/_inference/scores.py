@@ -51,7 +51,7 @@ def explained_share(
     return 1.0 if residual <= rounding else 0.0
 
 
-def explained_variance(module: AutoencoderModule, rows: Rows, ends: Tensor | None = None) -> float:
+def explained_variance(module: AutoencoderModule, rows: Rows) -> float:
     """Share of the variance of `rows` (unscaled) that their reconstruction explains.
 
     Features count as they do in the loss: with a scale of its own, each in that.

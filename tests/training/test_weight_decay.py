@@ -1,0 +1,114 @@
+"""Weight decay: what it takes of which weights, and how strong it is by itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
+from skaernn._losses.targets import TARGET_LOSSES
+from skaernn._training.decay import NoiseDecay
+from skaernn._training.sequences import RecurrentObjective
+
+N, T = 40, 6
+STILL = {"hidden_size": 3, "random_state": 0, "tol": 0}
+
+
+def problem(noise=1.0, n=N, seed=0):
+    generator = np.random.default_rng(seed)
+    X = generator.normal(size=(n, T, 1))
+    y = np.tanh(X[:, 0, 0] + X[:, 3, 0]) + noise * generator.normal(size=n)
+    return X, y
+
+
+def weights(model):
+    return {name: w.clone() for name, w in model.module_.named_parameters()}
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("path", ["window", "pooled", False])
+def test_weights_lose_their_share_and_nothing_else_does(path, solver):
+    """Three steps, whose rate is too small to be seen, and each takes half."""
+    X, y = problem()
+    how = {**STILL, "linear_path": path, "solver": solver, "schedule": "constant"}
+    whole, lost = (
+        weights(
+            RNNSequenceRegressor(max_iter=3, learning_rate=1e-9, weight_decay=d, **how).fit(X, y)
+        )
+        for d in (0, 0.5e9)
+    )
+    for name in whole:
+        rest = whole[name].clone()
+        if "weight" in name and "output" not in name:
+            rest *= 0.125
+        if name == "output.weight":
+            rest[:, :3] *= 0.125
+        torch.testing.assert_close(lost[name], rest, rtol=1e-6, atol=1e-7, msg=name)
+
+
+def objective_of(loss, y, monkeypatch):
+    """That of a fit to targets."""
+    seen = []
+    original = RecurrentObjective.start
+    monkeypatch.setattr(
+        RecurrentObjective, "start", lambda self, g: seen.append(self) or original(self, g)
+    )
+    RNNSequenceRegressor(loss=loss, max_iter=1, **STILL).fit(problem()[0], y)
+    return seen[0]
+
+
+@pytest.mark.parametrize("loss", TARGET_LOSSES)
+def test_what_is_left_over_is_all_of_a_constant_and_nothing_of_the_truth(loss, monkeypatch):
+    y = np.random.default_rng(0).uniform(0.1, 0.9, N)
+    objective = objective_of(loss, y, monkeypatch)
+    with torch.no_grad():
+        decay = NoiseDecay.on(objective)
+    left = decay.loss.left_over
+    assert left(decay.constant, decay.constant, decay.perfect) == pytest.approx(1)
+    if loss == "gaussian":  # there is no end to its likelihood: half the deviation is a quarter
+        half = decay.constant - np.log(2)
+        assert left(half, decay.constant, decay.perfect) == pytest.approx(0.25)
+    else:
+        assert left(decay.perfect, decay.constant, decay.perfect) == pytest.approx(0, abs=1e-9)
+        between = (decay.constant + decay.perfect) / 2
+        assert left(between, decay.constant, decay.perfect) == pytest.approx(0.5)
+    assert decay([]) == 0
+    assert decay([decay.constant]) == 1.5
+    assert decay.n_losses == N
+
+
+def test_a_sequence_of_weight_two_is_two_losses(monkeypatch):
+    seen = []
+    original = NoiseDecay.on.__func__
+    monkeypatch.setattr(
+        NoiseDecay, "on", classmethod(lambda cls, o: seen.append(original(cls, o)) or seen[-1])
+    )
+    X, y = problem()
+    model = RNNSequenceRegressor(max_iter=1, **STILL)
+    model.fit(X, y, sample_weight=np.full(N, 2.0))
+    model.fit(np.r_[X, X], np.r_[y, y])
+    model.set_params(return_sequences=True).fit(X, X[..., 0])
+    model.set_params(return_sequences=False, linear_path=False).fit(X, y)  # none
+    RNNSequenceClassifier(max_iter=1, **STILL).fit(X, y > 0, sample_weight=np.full(N, 0.5))
+    assert [decay.n_losses for decay in seen] == [2 * N, 2 * N, N * T, N / 2]
+    assert seen[0].constant == pytest.approx(0.5)
+    assert seen[3].constant == pytest.approx(np.log(2), rel=0.05)
+
+
+def test_noise_is_not_learnt_by_heart():
+    X, y = problem(n=1300)
+    score = {
+        decay: RNNSequenceRegressor(weight_decay=decay, random_state=0, max_iter=100)
+        .fit(X[:300], y[:300])
+        .score(X[300:], y[300:])
+        for decay in ("auto", 0)
+    }
+    linear = RNNSequenceRegressor(weight_decay=0, max_iter=1, learning_rate=1e-300, random_state=0)
+    linear = linear.fit(X[:300], y[:300]).score(X[300:], y[300:])
+    assert score[0] < linear  # all that is to be lost
+    assert linear - score["auto"] < 0.5 * (linear - score[0])
+
+
+def test_what_has_no_noise_is_learnt():
+    X, y = problem(noise=0, n=1200)
+    score = RNNSequenceRegressor(random_state=0).fit(X[:400], y[:400]).score(X[400:], y[400:])
+    assert score > 0.95
