@@ -89,7 +89,13 @@ def test_packing_a_module_gives_its_parameters_back(hidden, linear_path):
 def test_fitted_weights_are_transposes_and_stay_so(options):
     """Seen from outside: numpy decodes with the encoder's weights and the decoder's biases."""
     estimator = AutoencoderTransformer(
-        tied_weights=True, activation="tanh", max_iter=5, tol=0, random_state=0, **options
+        tied_weights=True,
+        activation="tanh",
+        max_iter=5,
+        tol=0,
+        output_range=None,
+        random_state=0,
+        **options,
     ).fit(IRIS)
     twin = pickle.loads(pickle.dumps(estimator))
     fits = [estimator, copy.deepcopy(estimator), twin]
@@ -120,7 +126,7 @@ def decoded_by_numpy(module, codes):
 def test_start_is_pca_whatever_an_activation_is_at_zero(activation, hidden):
     estimator = AutoencoderTransformer(
         2, hidden, tied_weights=True, activation=activation, max_iter=1, learning_rate=1e-14,
-        random_state=0,
+        output_range=None, random_state=0,
     ).fit(IRIS)  # fmt: skip
     pca = PCA(2).fit(IRIS)
     expected = pca.inverse_transform(pca.transform(IRIS))
