@@ -47,10 +47,13 @@ class _Deferral:
 
     def end(self) -> None:
         self.depth = 0
-        if getsignal(SIGINT) == self.note:  # nobody else has set one
-            signal(SIGINT, self._before)  # which looks for signals first
-        if self.noted:
-            self.act()
+        try:
+            if getsignal(SIGINT) == self.note:  # nobody else has set one
+                signal(SIGINT, self._before)  # which looks for signals first
+            if self.noted:
+                self.act()
+        finally:  # one that comes here acts by itself
+            self.noted = 0
 
 
 _deferral = _Deferral()

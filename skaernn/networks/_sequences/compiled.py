@@ -62,7 +62,9 @@ class CompiledNetwork:
         rest, n_places = weight[n_hidden:n_pooled], 0
         if window is not None:  # whose sum is read as one more input of the output
             n_places = (len(window) - 1) // network.n_inputs
-            rest = torch.cat([rest, torch.eye(network.n_outputs, dtype=weight.dtype)])
+            rest = torch.cat(
+                [rest, torch.eye(network.n_outputs, dtype=weight.dtype, device=weight.device)]
+            )
             bias = bias + window[-1]
         output = kept.layer(AFFINE, [weight[:n_hidden]], [rest], [bias], network.output_activation)
         query = Layer()
