@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._core.interrupts import interrupts_deferred
 from .._inputs.sequences import Sequences
 from ..networks import OwnRecurrentNetwork, RecurrentModule, RecurrentNetwork
 from .sequences import run_network
@@ -135,7 +136,7 @@ def mean_of(outputs: Sequence[np.ndarray]) -> np.ndarray:
     depend on how many rows there are.
     """
     total = outputs[0].copy()
-    with np.errstate(over="ignore", invalid="ignore"):
+    with interrupts_deferred(), np.errstate(over="ignore", invalid="ignore"):
         for output in outputs[1:]:
             total += output
         total /= len(outputs)
@@ -151,7 +152,7 @@ def mixture_of(outputs: Sequence[np.ndarray], n_values: int) -> np.ndarray:
     """
     mean = mean_of([output[:, :n_values] for output in outputs])
     spread = np.zeros_like(mean)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with interrupts_deferred(), np.errstate(over="ignore", invalid="ignore"):
         for output in outputs:
             spread = np.hypot(spread, output[:, :n_values] - mean)
             if output.shape[1] > n_values:
