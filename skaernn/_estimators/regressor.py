@@ -97,7 +97,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         - False: there is none, and training begins at the best constant
 
         A window is trained on, along its principal directions, where there are five sequences or
-        more for each weight of it; else it stays what it starts as.
+        more for each weight of it; else it stays what it starts as. Far ahead in a series a
+        network alone may be better: let a search choose between "auto" and False.
     output_activation : str, default="identity"
         f_o, one of "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus",
         "gelu", "silu". Anything but "identity" leaves y unscaled. The losses "poisson",

@@ -46,8 +46,8 @@ class LinearPath:
     weight : Tensor of shape (D + 1, O)
         What it starts as: weights, and the bias.
     basis : Tensor of shape (D + 1, r) or None
-        Directions of what is read, of variance about one, along which the map is trained. They
-        are uncorrelated: along them a solver of the first order learns as fast as any, where
+        Directions of what is read, alike in variance, along which the map is trained. They are
+        uncorrelated: along them a solver of the first order learns as fast as any, where
         neighbouring steps of a sequence would stand in each other's way. None: the map is
         trained as it is.
     """
@@ -130,7 +130,11 @@ def _trained(directions: _Directions, strength: float, n_rows: int, n_outputs: i
     kept = squares > _LEAST_SHARE * strength
     if _ROWS_A_WEIGHT * int(kept.sum()) * n_outputs > n_rows:
         kept[:] = False
-    scale = (directions.total / (squares[kept] + strength)).sqrt()
+    # Adam's first steps are as long along each: together they are not to ruin the start. Of powers
+    # 0, 1/4, 1/2 and 1 this was the best for 2 to 336 directions.
+    scale = (directions.total / (squares[kept] + strength)).sqrt() / max(
+        1, int(kept.sum())
+    ) ** 0.25
     return (directions.axes[:, kept] * scale) / directions.scale[:, None]
 
 
