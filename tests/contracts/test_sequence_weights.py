@@ -125,7 +125,9 @@ class TestArbitraryData:
             more |= {"alpha": variant.params.get("alpha", alpha)}
             state = None
             if stated and variant.has_state:
-                width = variant.make(max_iter=1).fit(X, y).state_size_
+                # where a sequence goes on from a state there is no window by itself
+                path = {"linear_path": variant.params.get("linear_path", False)}
+                width = variant.make(max_iter=1, **path).fit(X, y).state_size_
                 state = np.random.default_rng(seed).random((len(X), width)).round(1)
             assert_weights_are_repetitions(variant, X, y, weight, state, seed, **more)
 
@@ -143,7 +145,8 @@ class TestArbitraryData:
         expected = fitted(variant, X, y, np.full(len(X), 7.0))
         assert_same(fitted(variant, X * 7, list(y) * 7), expected, "equal sequences")
         zeros = [x + 0.0 for x in X]
-        assert_same(fitted(variant, (X + zeros) * 3, list(y) * 6), expected, "both zeros")
+        halves = fitted(variant, (X + zeros) * 7, list(y) * 14, 0.5)  # as many in all
+        assert_same(halves, expected, "both zeros")
         both = fitted(variant, (X + zeros) * 2, list(y) * 4, 1.75)
         assert_same(both, expected, "fractions")
 
@@ -243,12 +246,21 @@ class TestClassWeight:
 
     def assert_alike(self, one, two, weight=None, weight_two=None):
         # Adam divides by the size of a gradient, and rounding errors by ones that vanish
-        how = {"max_iter": 4, "solver": "sgd", "learning_rate": 0.05}
+        how = {"max_iter": 4, "solver": "sgd", "learning_rate": 0.05, "linear_path": False}
         a = Variant(True).make(class_weight=one, **how).fit(self.X, self.y, weight)
         b = Variant(True).make(class_weight=two, **how).fit(self.X, self.y, weight_two)
         np.testing.assert_allclose(
             b.predict_proba(self.X), a.predict_proba(self.X), rtol=0, atol=1e-12
         )
+
+    def test_a_linear_model_starts_at_the_same_within_what_a_search_finds(self):
+        inverse = {label: 1 / self.share[label] for label in LABELS}
+        how = {"max_iter": 1, "solver": "sgd", "learning_rate": 1e-300}
+        one, two = (
+            Variant(True).make(class_weight=w, **how).fit(self.X, self.y).predict_proba(self.X)
+            for w in ("balanced", inverse)
+        )
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
 
     def test_balanced_is_inverse_to_the_share(self):
         self.assert_alike("balanced", {label: 1 / self.share[label] for label in LABELS})
