@@ -28,13 +28,15 @@ from .solvers import LBFGS
 
 _BLOCK = 1 << 22  # numbers of a block
 _MOST = 1 << 24  # numbers that a minimum is looked for on
-_STRENGTHS = 10.0 ** torch.arange(-10.0, 1.25, 0.5, dtype=torch.float64, device="cpu")
+_STRENGTHS = 10.0 ** torch.arange(-16.0, 1.25, 0.5, dtype=torch.float64, device="cpu")
 _LEAST_SHARE = 0.01  # of a direction, after shrinkage, to be trained
 _ROWS_A_WEIGHT = 5  # that it takes to train the map, too
 # Curvature of a cross-entropy where probabilities end up, beside that at the mean: of 1, .1 and
 # .01 the best in the mean over twenty sets of labelled series.
 _FLATTER = 0.1
 _MINIMISED = 50  # steps
+_LEAST_LEFT = 1e-8  # of a row that its own weight leaves to others; below, digits are missing
+_ROUNDINGS = 2.0  # of a number in the sum that a map is
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def linear_start(
     """
     blocks = _once(lambda: _blocks(network, loss, rows, n_steps))
     directions, mean = _directions(blocks, rows.n_steps is not None, _least(rows.dtype))
-    ridge = _ridge(blocks, directions, mean)
+    ridge = _ridge(blocks, directions, mean, rows.dtype)
     weight, bias = _STARTS.get(type(loss), _least_squares)(loss, blocks, directions, ridge)
     start = torch.cat([weight, (bias - directions.mean @ weight)[None]])
     if not network.reads_window:
@@ -132,9 +134,8 @@ def _trained(directions: _Directions, strength: float, n_rows: int, n_outputs: i
         kept[:] = False
     # Adam's first steps are as long along each: together they are not to ruin the start. Of powers
     # 0, 1/4, 1/2 and 1 this was the best for 2 to 336 directions.
-    scale = (directions.total / (squares[kept] + strength)).sqrt() / max(
-        1, int(kept.sum())
-    ) ** 0.25
+    shorter = max(1, int(kept.sum())) ** 0.25
+    scale = (directions.total / (squares[kept] + strength)).sqrt() / shorter
     return (directions.axes[:, kept] * scale) / directions.scale[:, None]
 
 
@@ -200,8 +201,12 @@ def _directions(blocks: _Blocks, standardise: bool, least: float) -> tuple[_Dire
     return _Directions(mean_x, scale, axes, singular, total), mean_y
 
 
-def _ridge(blocks: _Blocks, directions: _Directions, mean: Tensor) -> _Ridge:
-    """Ridge regression; the strength is chosen by leaving out each row, in closed form."""
+def _ridge(blocks: _Blocks, directions: _Directions, mean: Tensor, dtype: torch.dtype) -> _Ridge:
+    """Ridge regression; the strength is chosen by leaving out each row, in closed form.
+
+    What is left out of account there, and added, is how large weights are rounded in `dtype`: of
+    a smooth series the best ones are thousands that nearly cancel.
+    """
     squares = directions.singular.square()
     largest = float(squares[0]) if len(squares) else 1.0
     strengths = (largest * _STRENGTHS).to(squares)
@@ -209,17 +214,22 @@ def _ridge(blocks: _Blocks, directions: _Directions, mean: Tensor) -> _Ridge:
     along = sum(directions.along(x).T @ (weight * (y - mean)) for x, _, y, weight in blocks())
     along = along / directions.singular[:, None]  # (R, O)
     errors = mean.new_zeros(len(strengths), len(mean))
+    known = torch.ones_like(strengths, dtype=torch.bool)
     for x, _, y, weight in blocks():
         u = directions.along(x) * (weight.sqrt() / directions.singular)
         left = 1 - u.square() @ shrinkage - weight / directions.total
         found = u @ (shrinkage[:, :, None] * along[:, None]).flatten(1)
         found = (weight.sqrt() * (y - mean))[:, None] - found.view(len(x), *errors.shape)
-        found /= left.clamp_min(1e-10)[:, :, None]
+        known &= (left > _LEAST_LEFT).all(0)
+        found /= left.clamp_min(_LEAST_LEFT)[:, :, None]
         errors += found.square().sum(0)
-    best = len(strengths) - 1 - int(errors.sum(1).flip(0).argmin())
+    errors[~known] = torch.inf
+    gains = directions.singular[:, None] / (squares[:, None] + strengths)
+    lengths = gains.square().T @ along.square()  # of weights, squared (strengths, O)
+    rounded = directions.total * (_ROUNDINGS * torch.finfo(dtype).eps) ** 2 * lengths
+    best = len(strengths) - 1 - int((errors + rounded).sum(1).flip(0).argmin())
     strength = strengths[best]
-    gain = directions.singular / (squares + strength)
-    weight = directions.back(gain[:, None] * along)
+    weight = directions.back(gains[:, best, None] * along)
     return _Ridge(float(strength), weight, mean, errors[best] / directions.total)
 
 
