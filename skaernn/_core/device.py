@@ -100,8 +100,11 @@ class _ThreadLimit:
 
     def enter(self) -> None:
         with self._lock:
+            # asked on every thread: only then has torch given it the number that threads begin
+            # with, which would else undo, in the middle of a fit, what is set here
+            now = torch.get_num_threads()
             if not self._depth:
-                self._before = torch.get_num_threads()
+                self._before = now
             self._depth += 1
             self._own.depth = getattr(self._own, "depth", 0) + 1
             torch.set_num_threads(1)
