@@ -388,6 +388,7 @@ def _train(
 
     told = {"X": data.X, "y": data.y, "metadata": data.metadata}
     max_iter = 1 if incremental else estimator.max_iter
+    full_batch = SOLVERS[estimator.solver].full_batch
     with report(estimator, max_iter, attributes, told) as reporter:
         try:
             train(
@@ -398,9 +399,9 @@ def _train(
                 learning_rate=lambda epoch: schedule(
                     estimator.learning_rate, epoch - state.began, estimator.max_iter
                 ),
-                # a line search needs the gradient of what it looks at
-                max_norm=None if SOLVERS[estimator.solver].full_batch else estimator.max_grad_norm,
-                decay=plan.decay(objective),
+                # a line search needs the gradient of what it looks at, and to find it again
+                max_norm=None if full_batch else estimator.max_grad_norm,
+                decay=None if full_batch else plan.decay(objective),
                 plateau=None if incremental else plateau,
                 validation=validation,
                 reporter=reporter,

@@ -112,3 +112,15 @@ def test_what_has_no_noise_is_learnt():
     X, y = problem(noise=0, n=1200)
     score = RNNSequenceRegressor(random_state=0).fit(X[:400], y[:400]).score(X[400:], y[400:])
     assert score > 0.95
+
+
+def test_line_searches_have_none():
+    """They go on from the gradients where they have been."""
+    X, y = problem()
+    one, two = (
+        weights(
+            RNNSequenceRegressor(solver="lbfgs", max_iter=5, weight_decay=d, **STILL).fit(X, y)
+        )
+        for d in (0, 5.0)
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
