@@ -54,7 +54,9 @@ def _of_two(function: Callable, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _addmm(function: Callable, bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    return _cut(function(_filled(bias), a, _filled(b)), b.shape[1])
+    n = b.shape[1]
+    bias = bias.expand(*bias.shape[:-1], n)  # it may be one number for all
+    return _cut(function(_filled(bias), a, _filled(b)), n)
 
 
 def _linear(function: Callable, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

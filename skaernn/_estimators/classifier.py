@@ -91,7 +91,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         The affine map that stands beside the network. It starts at logistic regression, its
         penalty as strong as leaving out each sequence finds best for ridge regression (Allen
         1974) [10]_. The network starts at zero, so that training begins at the linear model, and
-        the training loss does not end above its.
+        without early stopping the training loss of `fit` does not end above its.
 
         - "window": of every step by its place, counted from the first one, as of rows padded
           with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:

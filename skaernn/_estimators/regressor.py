@@ -85,7 +85,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         The affine map that stands beside the network. It starts at ridge regression, its strength
         chosen by leaving out each sequence (Allen 1974) [10]_; for "poisson" and
         "binary_cross_entropy" at the minimum of their loss. The network starts at zero, so that
-        training begins at the linear model, and the training loss does not end above its.
+        training begins at the linear model, and without early stopping the training loss of `fit`
+        does not end above its.
 
         - "window": of every step by its place, counted from the first one, as of rows padded
           with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
