@@ -56,7 +56,9 @@ class SequenceVectorizer(
         sequence both say something: that of `CountVectorizer`, ``r"(?u)\b\w\w+\b"``, drops
         "I" and "?".
     min_df : int or float, default=1
-        Keep tokens only that are in as many texts; a float: in such a share of them.
+        Keep only tokens that are in at least so many texts; a float: in such a share of them.
+        With 1 all tokens of `fit` are known, and a network that learns from them never meets an
+        unknown one; with 2 it learns what to make of them.
     max_features : int or None, default=None
         Keep only so many tokens, the most frequent in all texts together; of equally frequent
         ones the first in order. None: all.

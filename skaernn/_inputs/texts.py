@@ -162,7 +162,7 @@ def _check_tokens(item: Any, name: str) -> list:
         return tokens
     if isinstance(item, (bytes, bytearray)):
         raise TypeError(f"{name} is {type(item).__name__}; decode it to a text, a str.")
-    if not shape and is_missing(item):
+    if is_missing(item):
         raise ValueError(
             f"Input X contains NaN: {name} is {item!r}, an invalid document; leave it out, or "
             "fill it with an empty text."

@@ -165,6 +165,12 @@ BAD_NUMBERS = {
     "negative": ([[1, -1]], ValueError, rf"X\[0\] has -1 at position 1; {WHOLE}"),
     "fraction": ([[1, 0.5]], ValueError, rf"X\[0\] has 0.5 at position 1; {WHOLE}"),
     "fraction in an array": (np.array([[1, 2], [1, 2.5]]), ValueError, r"X\[1\] has 2.5 at .* 1"),
+    "large object": (
+        [np.array([3, 4], dtype=object)],
+        ValueError,
+        rf"X\[0\] has 4 at .* 1; {WHOLE}",
+    ),
+    "fraction of an object": ([np.array([0.5], dtype=object)], ValueError, r"X\[0\] has 0.5"),
     "NaN": (np.array([[1, np.nan]]), ValueError, rf"X\[0\] has nan at position 1; {WHOLE}"),
     "infinite": ([[np.inf]], ValueError, rf"X\[0\] has inf at position 0; {WHOLE}"),
     "huge": ([[10**30]], ValueError, rf"X\[0\] has 10{{30}} at position 0; {WHOLE}"),
