@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._estimators.sequence_autoencoder import SequenceAutoencoderTransformer
     from ._estimators.stream import Stream
     from ._estimators.variational import VariationalAutoencoderTransformer
+    from ._estimators.vectorizer import SequenceVectorizer
     from ._inputs.channels import channels_last
     from ._inputs.windows import sliding_windows
     from ._native.versions import show_versions
@@ -24,6 +25,7 @@ __all__ = [
     "RNNSequenceClassifier",
     "RNNSequenceRegressor",
     "SequenceAutoencoderTransformer",
+    "SequenceVectorizer",
     "Stream",
     "VariationalAutoencoderTransformer",
     "channels_last",
@@ -37,6 +39,7 @@ _HOMES = {
     "RNNSequenceClassifier": "._estimators.classifier",
     "RNNSequenceRegressor": "._estimators.regressor",
     "SequenceAutoencoderTransformer": "._estimators.sequence_autoencoder",
+    "SequenceVectorizer": "._estimators.vectorizer",
     "Stream": "._estimators.stream",
     "VariationalAutoencoderTransformer": "._estimators.variational",
     "channels_last": "._inputs.channels",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from numbers import Integral, Real
 
 import numpy as np
@@ -57,6 +59,33 @@ class Ends(Constraint):
 
     def __str__(self):
         return "a tuple (low, high) of numbers, low below high"
+
+
+class Pattern(Constraint):
+    """A regular expression, of which no more than one group is captured."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one."""
+        if not isinstance(val, str):
+            return False
+        try:
+            return re.compile(val).groups <= 1
+        except re.error:
+            return False
+
+    def __str__(self):
+        return "a regular expression with at most one capturing group"
+
+
+class Terms(Constraint):
+    """Terms, with numbers of theirs or in order; no text, which is a collection of letters."""
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is one."""
+        return isinstance(val, Collection) and not isinstance(val, (str, bytes))
+
+    def __str__(self):
+        return "a mapping of terms to numbers, a list or another collection of terms"
 
 
 class Device(Constraint):

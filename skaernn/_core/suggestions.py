@@ -28,6 +28,7 @@ _NAMES = _by_word(
     {
         "activation": "nonlinearity activation_function act",
         "alpha": "weight_decay l2 reg_lambda regularization l2_penalty",
+        "analyzer": "tokenizer split level",
         "cell": "rnn_type cell_type rnn layer_type",
         "hidden_layer_sizes": "hidden_units hidden_dim hidden_dims units layers layer_sizes "
         "n_layers num_layers hidden_size hidden_layers n_hidden encoder_layers neurons",
@@ -35,8 +36,10 @@ _NAMES = _by_word(
         "kl_weight": "beta kl_beta",
         "learning_rate": "lr eta eta0 learning_rate_init step_size",
         "loss": "criterion objective loss_function loss_fn",
+        "max_features": "max_tokens max_words num_words n_words vocab_size vocabulary_size",
         "max_grad_norm": "clip clipnorm clip_norm gradient_clip grad_clip gradient_clip_val",
         "max_iter": "epochs n_epochs num_epochs max_epochs nb_epoch n_iter iterations max_steps",
+        "min_df": "min_freq min_frequency min_count",
         "n_components": "latent_dim latent_size code_size code_dim encoding_dim bottleneck "
         "n_latent z_dim n_codes",
         "n_iter_no_change": "patience early_stopping_patience",
@@ -47,7 +50,9 @@ _NAMES = _by_word(
         "scaling": "standardize normalize scaler normalization",
         "schedule": "lr_scheduler scheduler learning_rate_schedule lr_schedule",
         "solver": "optimizer optim optimiser",
+        "token_pattern": "pattern regex",
         "validation_fraction": "validation_split val_split val_size validation_size",
+        "vocabulary": "vocab",
     }
 )
 _VALUES = _by_word(

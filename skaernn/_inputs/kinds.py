@@ -118,6 +118,11 @@ def is_list(X: Any) -> bool:
     return isinstance(X, Sequence) and not isinstance(X, apart) and not hasattr(X, "__array__")
 
 
+def is_missing(value: Any) -> bool:
+    """Whether this marks a value that is not there: None, NaN, NaT or NA."""
+    return value is None or type(value).__name__ == "NAType" or value != value
+
+
 def is_table(X: Any) -> bool:
     """Whether X is a frame of pandas or polars, or a table of pyarrow."""
     return (hasattr(X, "columns") and hasattr(X, "dtypes")) or _is_arrow(X)

@@ -18,6 +18,7 @@ from .kinds import (
     familiar,
     holds_objects,
     is_list,
+    is_missing,
     is_table,
     refuse_bytes,
     refuse_mask,
@@ -116,7 +117,7 @@ def _check_uniform(labels, name: str) -> None:
         if isinstance(label, (list, tuple, set, dict, np.ndarray)):
             raise ValueError(f"{name} contains a {type(label).__name__} where a class should be.")
     kinds = {"text" if isinstance(label, (str, bytes)) else "number" for label in labels}
-    if len(kinds) > 1 or any(_is_missing(label) for label in labels):
+    if len(kinds) > 1 or any(is_missing(label) for label in labels):
         raise ValueError(_not_uniform(labels, name))
 
 
@@ -126,10 +127,6 @@ def _not_uniform(labels, name: str) -> str:
         f"{name} must hold uniformly strings or numbers, got {list(labels)[:5]}, in which there "
         f"are {' and '.join(found)}; convert them with str, or leave missing ones out."
     )
-
-
-def _is_missing(label) -> bool:
-    return label is None or type(label).__name__ == "NAType" or label != label
 
 
 def check_same_kind(labels: np.ndarray, classes: np.ndarray, name: str = "y") -> None:

@@ -29,6 +29,7 @@ from skaernn import (
     RNNSequenceClassifier,
     RNNSequenceRegressor,
     SequenceAutoencoderTransformer,
+    SequenceVectorizer,
     VariationalAutoencoderTransformer,
     sliding_windows,
 )
@@ -80,6 +81,11 @@ assert_type(series, list[np.ndarray])
 assert_type(check_sequence_estimator(model)[0]["status"], Any)
 network = recurrent_network("gru", 2, 3, 1)
 assert_type(network, RecurrentNetwork | OwnRecurrentNetwork)
+vectorizer = SequenceVectorizer(analyzer=str.split, vocabulary={"to": 1, "be": 2})
+assert_type(vectorizer.fit(["to be"], None), SequenceVectorizer)
+assert_type(vectorizer.transform(("to be",)), list[np.ndarray])
+assert_type(vectorizer.vocabulary_, dict[Any, int])
+assert_type(vectorizer.get_feature_names_out(), np.ndarray)
 windows, targets = sliding_windows(X, 2)
 assert_type(targets, np.ndarray)
 """
