@@ -386,9 +386,19 @@ def finish(
     if best == "last":
         return
     state.theta.copy_(candidates[best])
-    if not overflown and ((trained and torch.equal(state.theta, start)) or not keep_best):
-        share = 1.0 if keep_best else 0.01
-        _judge(state, losses.get("last", math.inf), losses[best], share, negligible)
+    if overflown or (keep_best and not trained):
+        return
+    share = 1.0 if keep_best else 0.01
+    last = losses.get("last", math.inf)
+    if not _is_worse(last, losses[best], share, negligible):
+        return
+    if keep_best and not torch.equal(state.theta, start):
+        # an epoch that comes back to the start may be below it by rounding
+        begun = losses.get("start", start_loss)
+        begun = objective.evaluate(start) if begun is None else begun
+        if begun - losses[best] > negligible:
+            return
+    _call_worse(state, last, losses[best])
 
 
 def _verdict(objective: Objective, state: TrainingState, start: Tensor, may_rise: bool) -> str:
@@ -419,11 +429,14 @@ def _judge_validated(objective: Objective, state: TrainingState, start: Tensor) 
     """See whether validation rows say that training only ruined the start, or training rows do."""
     if torch.equal(state.theta, start):
         last = -state.validation_scores[-1] if state.validation_scores else state.best_loss
-        _judge(state, last, state.best_loss, 1.0)
+        if _is_worse(last, state.best_loss, 1.0):
+            _call_worse(state, last, state.best_loss)
     elif state.last_loss > state.first_loss:
         # a few rows may be content with what ruins the others
         loss = partial(_penalised, objective, state)
-        _judge(state, loss(state.theta), loss(start), 0.01)
+        last, begun = loss(state.theta), loss(start)
+        if _is_worse(last, begun, 0.01):
+            _call_worse(state, last, begun)
 
 
 def _penalised(
@@ -435,13 +448,14 @@ def _penalised(
     return objective.evaluate(theta, n_rows) + float(sums[0, 2]) * state.batches_per_row
 
 
-def _judge(
-    state: TrainingState, last: float, best: float, share: float, negligible: float = 5e-7
-) -> None:
-    """Call training worse than nothing if a loss is above the best by a share, and rounding."""
-    if not last <= best + max(share * abs(best), negligible):
-        state.rejected_loss, state.kept_loss = last, best
-        _explain(state, "worse")
+def _is_worse(last: float, best: float, share: float, negligible: float = 5e-7) -> bool:
+    """Whether a loss is above the best by a share of it, and by more than rounding."""
+    return not last <= best + max(share * abs(best), negligible)
+
+
+def _call_worse(state: TrainingState, last: float, best: float) -> None:
+    state.rejected_loss, state.kept_loss = last, best
+    _explain(state, "worse")
 
 
 def _explain(state: TrainingState, reason: str) -> None:
