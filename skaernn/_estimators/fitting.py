@@ -51,6 +51,9 @@ class TrainingInput:
     series : callable
         Gives the number of the series (n_samples,) that each row is a window of, or None: what
         is held out of windows are the last ones.
+    stretches : callable or None
+        From the indices of some rows and a number to which of so many stretches of their series
+        each of all rows (n_samples,) comes from, or to None.
     rows : callable
         From selections, a device and a dtype to the rows of each, unscaled.
     """
@@ -65,6 +68,7 @@ class TrainingInput:
     weight: np.ndarray | None
     series: Callable[[], np.ndarray | None]
     rows: Callable[[list[Selection], torch.device, torch.dtype], list[Source]]
+    stretches: Callable[[np.ndarray, int], np.ndarray | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,7 @@ def train_on(estimator, course: Course, report: Callable = reporting) -> str:
         if resumes:
             objective = plan.resume(estimator._fitted, estimator.module_, rows, data.form, **how)
         else:
-            objective = plan.begin(network, rows, data.form, **how)
+            objective = plan.begin(network, rows, data, **how)
         _check_batch_memory(estimator, plan, objective)
         validation = objective.on(validation_rows) if validation_rows is not None else None
         state = _state(estimator, objective, seed, resumes, incremental)

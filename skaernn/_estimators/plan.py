@@ -41,7 +41,7 @@ class Plan(ABC):
         """Widths of its layers, for messages."""
 
     @abstractmethod
-    def begin(self, network, rows, form, **how) -> RowsObjective:
+    def begin(self, network, rows, data, **how) -> RowsObjective:
         """A new network on unscaled rows.
 
         Parameters
@@ -49,8 +49,7 @@ class Plan(ABC):
         network
             As `network` gave it.
         rows : Source
-        form : object
-            Of the data.
+        data : TrainingInput
         **how
             `alpha`, `batch_size`, `shuffle` and `seed`, as `RowsObjective` has them.
         """

@@ -25,7 +25,7 @@ from .._core.device import numpy_dtype, precise
 from .._inference.mean import SeveralNetworks, mean_of, run_several
 from .._inference.sequences import run_network
 from .._inputs.arrays import check_fits_dtype, check_weights, to_tensor
-from .._inputs.overlaps import series_of
+from .._inputs.overlaps import series_of, stretches_of
 from .._inputs.sequences import Form, Sequences
 from .._inputs.states import check_state
 from .._inputs.targets import Targets
@@ -224,6 +224,7 @@ class PredictorEstimator(SequenceEstimator):
             dropout=float(self.dropout),
             factory=self.cell if callable(self.cell) else None,
             weight_decay=self.weight_decay,
+            may_pool=self.linear_path == "auto",
         )
 
     def _describe(self, form: Form) -> RecurrentNetwork | OwnRecurrentNetwork:
@@ -342,11 +343,14 @@ class PredictorEstimator(SequenceEstimator):
             weight=weight,
             series=partial(series_of, sequences),
             rows=rows,
+            stretches=partial(stretches_of, sequences),
         )
 
     def _attributes(
         self, plan: SequencePlan, form: Form, objective: Any, state: TrainingState
     ) -> dict[str, Any]:
+        if form.window and not objective.network.reads_window:
+            form = replace(form, window=0)
         return {
             **self._training_attributes(form, objective, state),
             "n_outputs_": form.n_outputs,

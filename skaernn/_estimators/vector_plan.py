@@ -158,13 +158,13 @@ class VectorPlan(Plan):
     def sizes(self, network):
         return network.n_features, *self.hidden, network.n_components
 
-    def begin(self, network, rows: Rows, form, **how):
+    def begin(self, network, rows: Rows, data, **how):
         rows, principal = _scale(rows, self.scaling), None
         if self.linear_path or not isinstance(self.n_components, Integral):
             principal = principal_components(rows, self.n_components)
         if not isinstance(self.n_components, Integral):
             n_components = principal.count_for(self.n_components)
-            network = self._described(rows.n_features, n_components, form)
+            network = self._described(rows.n_features, n_components, data.form)
         if principal is not None:
             principal = principal.first(network.n_components)
         limits = _limits(rows) if self._needs_limits else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._core.warn import warn_user
+from .._rows.content import RaggedContent
 from .sequences import Sequences
 from .targets import Targets
 
@@ -13,6 +14,8 @@ _COMPARED = 4_000_000  # numbers that each is compared with
 _CANDIDATES = 64  # places where one may begin within another
 _LINKED = 0.8  # share of neighbours that overlap, if sequences are windows in order
 _NUMBERS = 4  # different ones that must agree at least: fewer may do so by chance
+_FEWEST = 10  # windows a stretch
+_HASHED = 1 << 20  # numbers at a time
 
 
 def series_of(sequences: Sequences) -> np.ndarray | None:
@@ -35,6 +38,38 @@ def series_of(sequences: Sequences) -> np.ndarray | None:
             "windows of a later part of the series."
         )
     return None
+
+
+def stretches_of(sequences: Sequences, index: np.ndarray, n_stretches: int) -> np.ndarray | None:
+    """Which stretch of their series windows come from, told by what they hold, in any order.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    index : ndarray of int
+        Those that are asked about; others are not looked at.
+    n_stretches : int
+
+    Returns
+    -------
+    ndarray of shape (n,), int64, or None
+        For each of `index` a number below `n_stretches`, for others 0. Stretches have as many
+        different windows. None: these are no windows of series, or too few.
+    """
+    if not _are_even(sequences):
+        return None
+    numbers = _as_numbers(sequences)
+    starts, lengths = numbers.starts[index], numbers.lengths[index]
+    numbers = Sequences(numbers.steps, starts, lengths, None)
+    hop = min((hop for *_, hop in _links(numbers)), default=None)
+    if hop is None:
+        return None
+    places = _places(numbers, hop)
+    if places is None or places.max() + 1 < _FEWEST * n_stretches:
+        return None
+    answer = np.zeros(len(sequences), dtype=np.int64)
+    answer[index] = places * n_stretches // (places.max() + 1)
+    return answer
 
 
 def follows(sequences: Sequences, targets: Targets) -> bool | None:
@@ -133,3 +168,39 @@ def _overlap(sequences: Sequences, rows: np.ndarray, ahead: int, hop: int) -> np
         different = 1 + (np.diff(np.sort(head, axis=1), axis=1) != 0).sum(axis=1)
         answer[part] = (tail == head).all(axis=1) & (different >= _NUMBERS)
     return answer
+
+
+def _places(sequences: Sequences, hop: int) -> np.ndarray | None:
+    """Places of windows one behind the other, series after series; those of equal ones are one.
+
+    None: few begin where another one has been for `hop` steps.
+    """
+    length = int(sequences.lengths[0])
+    whole, first, places = np.unique(
+        _hashes(sequences, 0, length), return_index=True, return_inverse=True
+    )
+    heads = _hashes(sequences, 0, length - hop)[first]
+    tails = _hashes(sequences, hop, length - hop)[first]
+    order = np.argsort(heads, kind="stable")
+    found = np.searchsorted(heads[order], tails).clip(max=len(whole) - 1)
+    nexts = np.where(heads[order[found]] == tails, order[found], -1)
+    if np.mean(nexts >= 0) < _LINKED:
+        return None
+    is_next = np.zeros(len(whole), dtype=bool)
+    is_next[nexts[nexts >= 0]] = True
+    begins = np.r_[np.flatnonzero(~is_next), np.flatnonzero(is_next)]  # the second if it repeats
+    place, follower, n_placed = [-1] * len(whole), nexts.tolist(), 0
+    for window in begins.tolist():
+        while window >= 0 and place[window] < 0:
+            place[window], n_placed = n_placed, n_placed + 1
+            window = follower[window]
+    return np.array(place)[places]
+
+
+def _hashes(sequences: Sequences, skip: int, length: int) -> np.ndarray:
+    """Hashes of `length` numbers of each sequence, from the number `skip` on."""
+    starts = sequences.starts + skip
+    content = RaggedContent(sequences.steps, starts, np.full(len(starts), length))
+    size = max(1, _HASHED // length)
+    parts = (np.arange(len(starts))[at : at + size] for at in range(0, len(starts), size))
+    return np.concatenate([content.hash(part) for part in parts])

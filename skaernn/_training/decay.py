@@ -32,7 +32,8 @@ class NoiseDecay:
     constant, perfect : float
         What the best constant and what perfect outputs have of it.
     n_losses : float
-        Sequences, or steps, with their weights.
+        Sequences with their weights; steps, if each has a loss, count as the root of their
+        number: those of one sequence say much the same.
     """
 
     loss: Loss
@@ -57,7 +58,7 @@ class NoiseDecay:
             exact = loss.exact(target)
             perfect += 0.0 if exact is None else _value(loss, exact, target, weight)
             total += float(weight.sum())
-        n_losses = rows.mean_weight * rows.losses_per_row * len(rows)
+        n_losses = rows.mean_weight * rows.losses_per_row**0.5 * len(rows)
         return cls(loss, constant / total, perfect / total, n_losses)
 
     def __call__(self, losses: Sequence[float]) -> float:

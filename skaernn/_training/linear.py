@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,6 +27,7 @@ from ..networks import OwnRecurrentNetwork, RecurrentNetwork
 from .loop import TrainingState
 from .solvers import LBFGS
 
+STRETCHES = 5  # of a series, each left out once
 _BLOCK = 1 << 22  # numbers of a block
 _MOST = 1 << 24  # numbers that a minimum is looked for on
 _STRENGTHS = 10.0 ** torch.arange(-16.0, 1.25, 0.5, dtype=torch.float64, device="cpu")
@@ -52,19 +54,27 @@ class LinearPath:
         uncorrelated: along them a solver of the first order learns as fast as any, where
         neighbouring steps of a sequence would stand in each other's way. None: the map is
         trained as it is.
+    drift : float
+        How many times as large its squared errors are in a stretch of a series that it has not
+        seen as in single rows that it has not seen; 1 if rows are no windows of series.
     """
 
     weight: Tensor
     basis: Tensor | None = None
+    drift: float = 1.0
 
 
 class _Block(NamedTuple):
-    """Features (b, D), targets and their numbers (b, k) and (b, O), weights (b, 1)."""
+    """Features (b, D), targets and their numbers (b, k) and (b, O), weights (b, 1).
+
+    And the stretch of a series (b,) that a row comes from; all 0, if rows are no windows of one.
+    """
 
     x: Tensor
     target: Tensor
     y: Tensor
     weight: Tensor
+    stretch: Tensor
 
 
 _Blocks = Callable[[], Iterable[_Block]]
@@ -83,18 +93,23 @@ class _Directions(NamedTuple):
         """Standardised features along them (b, R)."""
         return ((x - self.mean) / self.scale) @ self.axes
 
+    def orthonormal(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Weighted features along them (b, R), whose columns are orthonormal over all rows."""
+        return self.along(x) * (weight.sqrt() / self.singular)
+
     def back(self, weight: Tensor) -> Tensor:
         """Weights (D, O) of the features from those along the directions (R, O)."""
         return (self.axes @ weight) / self.scale[:, None]
 
 
 class _Ridge(NamedTuple):
-    """The solution for the strength whose left-out errors are least."""
+    """The solution for the strength whose errors of what is left out are least."""
 
     strength: float
     weight: Tensor  # (D, O)
     mean: Tensor  # (O,), of the targets
-    error: Tensor  # (O,), mean square of the errors left out
+    error: Tensor  # (O,), mean square of the errors of what is left out
+    drift: float  # see LinearPath
 
 
 def linear_start(
@@ -102,6 +117,7 @@ def linear_start(
     loss: Loss,
     rows: SequenceRows,
     n_steps: int,
+    stretches: np.ndarray | None = None,
 ) -> LinearPath:
     """Where the linear path of a network starts, on scaled rows.
 
@@ -113,17 +129,23 @@ def linear_start(
     rows : SequenceRows
     n_steps : int
         Of a window, if that is what it reads.
+    stretches : ndarray of shape (n,), int64, or None
+        Which stretch of a series, below `STRETCHES`, each sequence comes from, if all are windows
+        of series.
     """
-    blocks = _once(lambda: _blocks(network, loss, rows, n_steps))
+    if stretches is None:
+        stretches = np.zeros(len(rows.starts), dtype=np.int64)
+    stretch = torch.from_numpy(stretches).to(rows.device)
+    blocks = _once(lambda: _blocks(network, loss, rows, n_steps, stretch))
     directions, mean = _directions(blocks, rows.n_steps is not None, _least(rows.dtype))
     ridge = _ridge(blocks, directions, mean, rows.dtype)
     weight, bias = _STARTS.get(type(loss), _least_squares)(loss, blocks, directions, ridge)
     start = torch.cat([weight, (bias - directions.mean @ weight)[None]])
     if not network.reads_window:
-        return LinearPath(start.to(rows.dtype))
+        return LinearPath(start.to(rows.dtype), None, ridge.drift)
     basis = _trained(directions, ridge.strength, len(rows), network.n_outputs)
     basis = torch.cat([basis, -directions.mean[None] @ basis])
-    return LinearPath(start.to(rows.dtype), basis.to(rows.dtype))
+    return LinearPath(start.to(rows.dtype), basis.to(rows.dtype), ridge.drift)
 
 
 def _trained(directions: _Directions, strength: float, n_rows: int, n_outputs: int) -> Tensor:
@@ -140,7 +162,11 @@ def _trained(directions: _Directions, strength: float, n_rows: int, n_outputs: i
 
 
 def _blocks(
-    network: RecurrentNetwork | OwnRecurrentNetwork, loss: Loss, rows: SequenceRows, n_steps: int
+    network: RecurrentNetwork | OwnRecurrentNetwork,
+    loss: Loss,
+    rows: SequenceRows,
+    n_steps: int,
+    stretch: Tensor,
 ) -> Iterable[_Block]:
     """All rows, some at a time."""
     rows = replace(rows, dtype=precise(rows.device))
@@ -165,7 +191,7 @@ def _blocks(
             y = functional.one_hot(target[:, 0], network.n_outputs).to(x)
             if loss.class_weight is not None:
                 weight = weight * y @ y.new_tensor(loss.class_weight)[:, None]
-        yield _Block(x, target, y, weight)
+        yield _Block(x, target, y, weight, stretch[batch.index])
 
 
 def _once(blocks: _Blocks) -> _Blocks:
@@ -191,7 +217,7 @@ def _directions(blocks: _Blocks, standardise: bool, least: float) -> tuple[_Dire
     scale = feature_scales(deviation) if standardise else torch.ones_like(deviation)
     # weights of what is next to nothing would be next to infinite
     scale = torch.where(deviation > least, scale, torch.inf)
-    parts = ((x - mean_x) / scale * weight.sqrt() for x, _, _, weight in blocks())
+    parts = ((x - mean_x) / scale * weight.sqrt() for x, _, _, weight, _ in blocks())
     matrix = triangle(parts)
     _, singular, axes = torch.linalg.svd(matrix, full_matrices=False)
     limits = torch.finfo(matrix.dtype)
@@ -204,19 +230,37 @@ def _directions(blocks: _Blocks, standardise: bool, least: float) -> tuple[_Dire
 def _ridge(blocks: _Blocks, directions: _Directions, mean: Tensor, dtype: torch.dtype) -> _Ridge:
     """Ridge regression; the strength is chosen by leaving out each row, in closed form.
 
-    What is left out of account there, and added, is how large weights are rounded in `dtype`: of
-    a smooth series the best ones are thousands that nearly cancel.
+    Or each stretch of a series: a window that is left out has neighbours that nearly are it. What
+    is left out of account there, and added, is how large weights are rounded in `dtype`: of a
+    smooth series the best ones are thousands that nearly cancel.
     """
     squares = directions.singular.square()
     largest = float(squares[0]) if len(squares) else 1.0
     strengths = (largest * _STRENGTHS).to(squares)
     shrinkage = squares[:, None] / (squares[:, None] + strengths)  # (R, strengths)
-    along = sum(directions.along(x).T @ (weight * (y - mean)) for x, _, y, weight in blocks())
+    along = sum(directions.along(x).T @ (weight * (y - mean)) for x, _, y, weight, _ in blocks())
     along = along / directions.singular[:, None]  # (R, O)
-    errors = mean.new_zeros(len(strengths), len(mean))
-    known = torch.ones_like(strengths, dtype=torch.bool)
-    for x, _, y, weight in blocks():
-        u = directions.along(x) * (weight.sqrt() / directions.singular)
+    errors, drift = _rows_left_out(blocks, directions, mean, shrinkage, along), 1.0
+    if any(bool(block.stretch.any()) for block in blocks()):
+        least = errors.sum(1).min()
+        errors = _stretches_left_out(blocks, directions, mean, strengths)
+        drift = float(errors.sum(1).min() / least)
+    gains = directions.singular[:, None] / (squares[:, None] + strengths)
+    lengths = gains.square().T @ along.square()  # of weights, squared (strengths, O)
+    rounded = directions.total * (_ROUNDINGS * torch.finfo(dtype).eps) ** 2 * lengths
+    best = len(strengths) - 1 - int((errors + rounded).sum(1).flip(0).argmin())
+    weight = directions.back(gains[:, best, None] * along)
+    return _Ridge(float(strengths[best]), weight, mean, errors[best] / directions.total, drift)
+
+
+def _rows_left_out(
+    blocks: _Blocks, directions: _Directions, mean: Tensor, shrinkage: Tensor, along: Tensor
+) -> Tensor:
+    """Squared errors (strengths, O) in rows that are left out one by one, in closed form."""
+    errors = mean.new_zeros(shrinkage.shape[1], len(mean))
+    known = torch.ones_like(errors[:, 0], dtype=torch.bool)
+    for x, _, y, weight, _ in blocks():
+        u = directions.orthonormal(x, weight)
         left = 1 - u.square() @ shrinkage - weight / directions.total
         found = u @ (shrinkage[:, :, None] * along[:, None]).flatten(1)
         found = (weight.sqrt() * (y - mean))[:, None] - found.view(len(x), *errors.shape)
@@ -224,13 +268,46 @@ def _ridge(blocks: _Blocks, directions: _Directions, mean: Tensor, dtype: torch.
         found /= left.clamp_min(_LEAST_LEFT)[:, :, None]
         errors += found.square().sum(0)
     errors[~known] = torch.inf
-    gains = directions.singular[:, None] / (squares[:, None] + strengths)
-    lengths = gains.square().T @ along.square()  # of weights, squared (strengths, O)
-    rounded = directions.total * (_ROUNDINGS * torch.finfo(dtype).eps) ** 2 * lengths
-    best = len(strengths) - 1 - int((errors + rounded).sum(1).flip(0).argmin())
-    strength = strengths[best]
-    weight = directions.back(gains[:, best, None] * along)
-    return _Ridge(float(strength), weight, mean, errors[best] / directions.total)
+    return errors
+
+
+def _stretches_left_out(
+    blocks: _Blocks, directions: _Directions, mean: Tensor, strengths: Tensor
+) -> Tensor:
+    """Squared errors (strengths, O) in stretches of series that are left out one by one.
+
+    In coordinates in which all rows U, and the constant, are orthonormal. Without the rows U_k of
+    a stretch the normal equations are (I + a S^-2 - U_k' U_k) v = U' y - U_k' y_k.
+    """
+
+    def parts(block: _Block):
+        """Coordinates and targets of the rows of each stretch."""
+        u = directions.orthonormal(block.x, block.weight)
+        u = torch.cat([u, (block.weight / directions.total).sqrt()], dim=1)
+        y = block.weight.sqrt() * (block.y - mean)
+        return [(u[rows], y[rows]) for rows in (block.stretch == k for k in range(STRETCHES))]
+
+    pull = functional.pad(directions.singular.square().reciprocal(), (0, 1))
+    width, n_outputs = len(pull), len(mean)
+    gram = pull.new_zeros(STRETCHES, width, width)
+    moment = pull.new_zeros(STRETCHES, width, n_outputs)
+    for block in blocks():
+        for k, (u, y) in enumerate(parts(block)):
+            gram[k].addmm_(u.T, u)
+            moment[k].addmm_(u.T, y)
+    errors = pull.new_zeros(len(strengths), n_outputs)
+    without = torch.eye(width).to(pull) - gram
+    found = pull.new_empty(STRETCHES, width, len(strengths), n_outputs)
+    for i, strength in enumerate(strengths):
+        factor, failed = torch.linalg.cholesky_ex(without + torch.diag(strength * pull))
+        if bool(failed.any()):  # a direction that the others know nothing of
+            errors[i] = torch.inf
+        found[:, :, i] = torch.cholesky_solve(moment.sum(0) - moment, factor)
+    for block in blocks():
+        for (u, y), v in zip(parts(block), found, strict=True):
+            left = y[:, None] - (u @ v.flatten(1)).view(len(y), *errors.shape)
+            errors += left.square().sum(0)
+    return errors.nan_to_num(torch.inf, torch.inf)
 
 
 def _least_squares(
@@ -244,7 +321,7 @@ def _quantiles(
 ) -> tuple[Tensor, Tensor]:
     """Ridge regression moved to the quantile of what it leaves over."""
     q = loss.q if isinstance(loss, Quantile) else 0.5
-    over = [y - (x - directions.mean) @ ridge.weight for x, _, y, _ in blocks()]
+    over = [y - (x - directions.mean) @ ridge.weight for x, _, y, _, _ in blocks()]
     weight = torch.cat([block.weight for block in blocks()])
     over, order = torch.cat(over).sort(dim=0)
     reached = weight[:, 0][order].cumsum(0) >= q * directions.total  # (n, O)

@@ -5,6 +5,8 @@ The network may also be an autoencoder of sequences, whose targets are the input
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -100,6 +102,9 @@ class RecurrentObjective(RowsObjective):
     def on(self, rows: SequenceRows) -> RecurrentObjective:
         """The same network and loss on other, unscaled rows, to be evaluated."""
         rows = rows.scaled(**self.units)
+        if rows.state is not None:  # the last ones are of a window that may not be read
+            width = sum(self.network.state_widths)
+            rows = replace(rows, state=rows.state[:, :width].contiguous())
         return RecurrentObjective(self.network, self.loss, rows, linear=self.linear)
 
     def start(self, generator: torch.Generator) -> Tensor:
