@@ -89,9 +89,10 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         Whether the output layer reads x_t as well: the term W_xo x_t. Pooled as h_t is.
     linear_path : {"auto", "window", "pooled"} or False, default="auto"
         The affine map that stands beside the network. It starts at logistic regression, its
-        penalty as strong as leaving out each sequence finds best for ridge regression (Allen
-        1974) [10]_. The network starts at zero, so that training begins at the linear model, and
-        without early stopping the training loss of `fit` does not end above its.
+        penalty as strong as leaving out each sequence, or each of five stretches of a series,
+        finds best for ridge regression (Allen 1974) [10]_. The network starts at zero, so that
+        training begins at the linear model, and without early stopping the training loss of `fit`
+        does not end above its.
 
         - "window": of every step by its place, counted from the first one, as of rows padded
           with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
@@ -99,7 +100,8 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         - "pooled": of x_t as the output reads it; wants `input_skip`
         - "auto": "window" where a sequence has one output and no `initial_state`, where either
           sequences or steps times channels are at most 2048, and padding makes at most four steps
-          of one; else "pooled", if it can be
+          of one; else, and where errors in stretches of a series that are left out are more than
+          half as large again as in single windows, "pooled", if it can be
         - False: there is none, and training begins at the best constant
 
         A window is trained on, along its principal directions, where there are five sequences or
@@ -136,10 +138,11 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     weight_decay : float or "auto", default="auto"
         What the weights of the network lose in each step of "adam" and "sgd", w -= learning_rate
         weight_decay w, apart from the gradient (Loshchilov & Hutter 2019) [11]_. "auto" is as
-        strong as the noise: min(8000 s / n, 1.5) for n losses and the share s of the variance that
-        the last epoch has left over; 0 without a linear path. It keeps the network from learning
-        noise by heart: choose 0 for data that have none, 5 for few rows that are all noise. It
-        spares biases and the linear path.
+        strong as the noise: after 20 epochs, min(c s / n, 2) for n losses and the share s of the
+        first epoch's loss, above the least possible, that the last one has left over, where c is
+        500; 0 without a linear path. It keeps the network from learning noise by heart: choose 0
+        for data that have none, 5 for few rows that are all noise. It spares biases, and draws the
+        map of a window to where it starts.
     batch_size : int or "auto", default="auto"
         Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200

@@ -83,7 +83,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         Whether the output layer reads x_t as well: the term W_xo x_t. Pooled as h_t is.
     linear_path : {"auto", "window", "pooled"} or False, default="auto"
         The affine map that stands beside the network. It starts at ridge regression, its strength
-        chosen by leaving out each sequence (Allen 1974) [10]_; for "poisson" and
+        chosen by leaving out each sequence (Allen 1974) [10]_, or, of windows of a series, each of
+        five stretches of it, since a window's neighbours nearly are it; for "poisson" and
         "binary_cross_entropy" at the minimum of their loss. The network starts at zero, so that
         training begins at the linear model, and without early stopping the training loss of `fit`
         does not end above its.
@@ -94,12 +95,13 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         - "pooled": of x_t as the output reads it; wants `input_skip`
         - "auto": "window" where a sequence has one output and no `initial_state`, where either
           sequences or steps times channels are at most 2048, and padding makes at most four steps
-          of one; else "pooled", if it can be; with an `output_activation`, False
+          of one; else, and where errors in stretches of a series that are left out are more than
+          half as large again as in single windows, "pooled", if it can be; with an
+          `output_activation`, False
         - False: there is none, and training begins at the best constant
 
         A window is trained on, along its principal directions, where there are five sequences or
-        more for each weight of it; else it stays what it starts as. Far ahead in a series a
-        network alone may be better: let a search choose between "auto" and False.
+        more for each weight of it; else it stays what it starts as.
     output_activation : str, default="identity"
         f_o, one of "identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "softplus",
         "gelu", "silu". Anything but "identity" leaves y unscaled. The losses "poisson",
@@ -149,10 +151,11 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     weight_decay : float or "auto", default="auto"
         What the weights of the network lose in each step of "adam" and "sgd", w -= learning_rate
         weight_decay w, apart from the gradient (Loshchilov & Hutter 2019) [11]_. "auto" is as
-        strong as the noise: min(8000 s / n, 1.5) for n losses and the share s of the variance that
-        the last epoch has left over; 0 without a linear path. It keeps the network from learning
-        noise by heart: choose 0 for data that have none, 5 for few rows that are all noise. It
-        spares biases and the linear path.
+        strong as the noise: after 20 epochs, min(c s / n, 2) for n losses and the share s of the
+        first epoch's loss, above the least possible, that the last one has left over, where c is
+        3000; 0 without a linear path. It keeps the network from learning noise by heart: choose 0
+        for data that have none, 5 for few rows that are all noise. It spares biases, and draws the
+        map of a window to where it starts.
     batch_size : int or "auto", default="auto"
         Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200

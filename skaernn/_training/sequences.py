@@ -96,7 +96,7 @@ class RecurrentObjective(RowsObjective):
         self.most_evaluated = max(1, min(1024, _MOST_EVALUATED // width))
         self.shrunk = None
         if not isinstance(network, SequenceAutoencoder):
-            self.shrunk = network.penalised.to(device=rows.device, dtype=rows.dtype)
+            self.shrunk = network.shrunk.to(device=rows.device, dtype=rows.dtype)
         self._compiled = self._compiles()
 
     def on(self, rows: SequenceRows) -> RecurrentObjective:

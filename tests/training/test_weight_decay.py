@@ -7,7 +7,6 @@ import torch
 from skaernn import RNNSequenceClassifier, RNNSequenceRegressor
 from skaernn._losses.targets import TARGET_LOSSES
 from skaernn._training.decay import NoiseDecay
-from skaernn._training.sequences import RecurrentObjective
 
 N, T = 40, 6
 STILL = {"hidden_size": 3, "random_state": 0, "tol": 0}
@@ -41,47 +40,75 @@ def test_weights_lose_their_share_and_nothing_else_does(path, solver):
         if "weight" in name and "output" not in name:
             rest *= 0.125
         if name == "output.weight":
-            rest[:, :3] *= 0.125
+            rest[:, :3] *= 0.125  # of the window's map there is nothing yet
         torch.testing.assert_close(lost[name], rest, rtol=1e-6, atol=1e-7, msg=name)
 
 
-def objective_of(loss, y, monkeypatch):
-    """That of a fit to targets."""
-    seen = []
-    original = RecurrentObjective.start
-    monkeypatch.setattr(
-        RecurrentObjective, "start", lambda self, g: seen.append(self) or original(self, g)
+def test_a_map_of_windows_is_drawn_to_where_it_starts():
+    """Each step takes all that there is, then its gradient is added anew."""
+    X, y = problem(noise=0.1, n=300)
+    how = {**STILL, "max_iter": 5, "schedule": "constant", "learning_rate": 0.01}
+    kept, none = (
+        RNNSequenceRegressor(weight_decay=d, **how).fit(X, y).module_.output.weight
+        for d in (0, 100)
     )
-    RNNSequenceRegressor(loss=loss, max_iter=1, **STILL).fit(problem()[0], y)
-    return seen[0]
+    assert kept.shape[1] == 3 + 1 + T  # states, the last step, directions
+    assert kept.abs().min() > 0
+    assert none[:, 4:].abs().max() == 0
 
 
-@pytest.mark.parametrize("loss", TARGET_LOSSES)
-def test_what_is_left_over_is_all_of_a_constant_and_nothing_of_the_truth(loss, monkeypatch):
-    y = np.random.default_rng(0).uniform(0.1, 0.9, N)
-    objective = objective_of(loss, y, monkeypatch)
-    with torch.no_grad():
-        decay = NoiseDecay.on(objective)
-    left = decay.loss.left_over
-    assert left(decay.constant, decay.constant, decay.perfect) == pytest.approx(1)
-    if loss == "gaussian":  # there is no end to its likelihood: half the deviation is a quarter
-        half = decay.constant - np.log(2)
-        assert left(half, decay.constant, decay.perfect) == pytest.approx(0.25)
-    else:
-        assert left(decay.perfect, decay.constant, decay.perfect) == pytest.approx(0, abs=1e-9)
-        between = (decay.constant + decay.perfect) / 2
-        assert left(between, decay.constant, decay.perfect) == pytest.approx(0.5)
-    assert decay([]) == 0
-    assert decay([decay.constant]) == 1.5
-    assert decay.n_losses == N
+def perfect(loss, y):
+    """The least mean loss that any outputs have."""
+    if loss == "poisson":
+        return np.mean(y - y * np.log(y))
+    if loss == "binary_cross_entropy":
+        return -np.mean(y * np.log(y) + (1 - y) * np.log(1 - y))
+    return 0.0
 
 
-def test_a_sequence_of_weight_two_is_two_losses(monkeypatch):
+def decays(monkeypatch):
+    """Of fits to come."""
     seen = []
     original = NoiseDecay.on.__func__
     monkeypatch.setattr(
         NoiseDecay, "on", classmethod(lambda cls, o: seen.append(original(cls, o)) or seen[-1])
     )
+    return seen
+
+
+@pytest.mark.parametrize("loss", TARGET_LOSSES)
+def test_the_decay_is_as_strong_as_what_is_left_of_the_beginning(loss, monkeypatch):
+    n = 3000
+    X, _ = problem(n=n)
+    y = np.random.default_rng(0).uniform(0.1, 0.9, n)
+    seen = decays(monkeypatch)
+    RNNSequenceRegressor(loss=loss, max_iter=1, scaling=None, **STILL).fit(X, y)
+    [decay] = seen
+    least = perfect(loss, y)
+    if loss == "gaussian":  # there is no end to its likelihood: half the deviation is a quarter
+        first, half, quarter = 1.0, 1.0 - 0.5 * np.log(2), 1.0 - np.log(2)
+    else:
+        first, half, quarter = (least + 0.3 * share for share in (1, 0.5, 0.25))
+    assert decay.n_losses == n
+    assert decay([first] * 19) == 0  # the network is to try first
+    assert decay([first] * 20) == pytest.approx(1)
+    assert decay([first] * 19 + [half]) == pytest.approx(0.5)
+    assert decay([first] * 30 + [quarter]) == pytest.approx(0.25)
+    if loss != "gaussian":
+        assert decay([first] * 20 + [least]) == pytest.approx(0, abs=1e-6)
+
+
+def test_few_sequences_have_a_decay_that_leaves_some(monkeypatch):
+    seen = decays(monkeypatch)
+    X, y = problem()
+    RNNSequenceRegressor(max_iter=1, **STILL).fit(X, y)
+    RNNSequenceClassifier(max_iter=1, **STILL).fit(X, y > 0)
+    assert [decay([1.0] * 20) for decay in seen] == [2, 2]
+    assert [decay([1.0] * 20 + [0.008]) for decay in seen] == pytest.approx([0.6, 0.1])
+
+
+def test_a_sequence_of_weight_two_is_two_losses(monkeypatch):
+    seen = decays(monkeypatch)
     X, y = problem()
     model = RNNSequenceRegressor(max_iter=1, **STILL)
     model.fit(X, y, sample_weight=np.full(N, 2.0))
@@ -90,8 +117,6 @@ def test_a_sequence_of_weight_two_is_two_losses(monkeypatch):
     model.set_params(return_sequences=False, linear_path=False).fit(X, y)  # none
     RNNSequenceClassifier(max_iter=1, **STILL).fit(X, y > 0, sample_weight=np.full(N, 0.5))
     assert [decay.n_losses for decay in seen] == [2 * N, 2 * N, N * T**0.5, N / 2]
-    assert seen[0].constant == pytest.approx(0.5)
-    assert seen[3].constant == pytest.approx(np.log(2), rel=0.05)
 
 
 def test_noise_is_not_learnt_by_heart():

@@ -158,6 +158,13 @@ class RecurrentShape:
         return mask
 
     @property
+    def shrunk(self) -> Tensor:
+        """Mask (P,): 1 also for what the map of a window learns beside its start."""
+        mask = self.penalised
+        self.blocks(mask, "output")["weight"][self.n_pooled : self.n_pooled + self.path_rank] = 1
+        return mask
+
+    @property
     def state_widths(self) -> tuple[int, ...]:
         """Widths of what a state array holds, in its order."""
         n_states = sum(cell.n_states for cell in self.cells)
