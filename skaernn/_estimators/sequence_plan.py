@@ -105,7 +105,9 @@ class SequencePlan(Plan):
         if self.scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        units = dict(zip(("x_mean", "x_scale"), _units_of(rows.steps, wide, "X"), strict=True))
+        units = {}
+        if rows.inputs.X.is_floating_point():  # else tokens, which are no quantities
+            units |= zip(("x_mean", "x_scale"), _units_of(rows.steps, wide, "X"), strict=True)
         movable = network.output_activation == loss.output_activation
         if loss.default_scaling is not None and movable and not rows.reconstructs:
             units |= zip(("y_mean", "y_scale"), _units_of(rows.answers, wide, "y"), strict=True)

@@ -15,10 +15,12 @@ from .._core.constraints import check_count
 from .._core.device import numpy_dtype
 from .._core.interrupts import interrupts_deferred
 from .._inference.parts import on_threads
-from .._inference.sequences import run_network
+from .._inference.sequences import run_network, vectors_of
 from .._inputs.sequences import Sequences
+from .._inputs.tokens import as_tokens
 from .._native.library import compiled_kernels
 from .._native.structures import Run
+from ..networks import EmbeddedNetwork
 from .predictor_base import PredictorEstimator
 
 _STREAMS = 4096  # from so many on, a second thread pays
@@ -92,7 +94,7 @@ class Stream:
 
     def _prepare(self) -> None:
         model = self._model
-        self._n_channels = model._form.n_channels
+        self._n_channels, self._known = model._form.n_channels, model._form.known
         self._answer: Callable[[np.ndarray], np.ndarray] = model._of_steps()[self._method]
         self._lanes = [_Lane(member, self._n) for member in model.members_]
         self._places: np.ndarray | None = None  # in which row of `ids` a stream was named last
@@ -178,6 +180,10 @@ class Stream:
             if steps.dtype.kind not in "fiub":
                 raise ValueError(f"x holds {steps.dtype}; a step is made of numbers.")
             steps = steps.astype(np.float64)
+        if self._known is not None:
+            one = np.ones(len(steps), dtype=np.int64)
+            steps = as_tokens(Sequences(steps, np.arange(len(steps)), one, 1), self._known, "x")
+            return steps.steps
         return np.ascontiguousarray(steps)
 
     def _checked_ids(self, ids: ArrayLike, n: int | None) -> np.ndarray:
@@ -224,6 +230,9 @@ class _Lane:
 
     def __init__(self, model: PredictorEstimator, n_streams: int):
         network, module, device = model._fitted.network, model.module_, model.device_
+        self._embedding = None
+        if isinstance(network, EmbeddedNetwork):
+            self._embedding, network, module = module, network.reader, module.network
         self._network, self._module, self._device = network, module, device
         width = sum(network.state_widths)
         self.states = np.zeros((n_streams, width), dtype=numpy_dtype(module.dtype))
@@ -234,6 +243,8 @@ class _Lane:
 
     def run(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         """What the network says of a step of all streams, or of those in `rows`."""
+        if self._embedding is not None:
+            steps = vectors_of(self._embedding, steps[:, 0])
         n, compiled = len(steps), self._compiled
         if compiled is None:
             return self._run_by_torch(steps, rows)
