@@ -241,7 +241,8 @@ class PredictorEstimator(SequenceEstimator):
         n_outputs, output_activation = self._output(form)
         embeds, skips = form.known is not None, bool(self.input_skip)
         pools = self.linear_path in ("auto", POOLED) and self._is_linear() and skips
-        if embeds:  # of a token there is nothing but its vector
+        bag = embeds and pools
+        if embeds:  # the reader is beside the bag of words
             pools = skips = False
         network = recurrent_network(
             n_inputs=int(self.embedding_size) if embeds else form.n_channels,
@@ -253,7 +254,7 @@ class PredictorEstimator(SequenceEstimator):
             linear_path=WINDOW if form.window else POOLED if pools else None,
             **self._layers(),
         )
-        return EmbeddedNetwork(network, len(form.known)) if embeds else network
+        return EmbeddedNetwork(network, len(form.known), bag) if embeds else network
 
     def _is_linear(self) -> bool:
         """Whether nothing but the loss's own link stands behind the output."""
@@ -267,10 +268,11 @@ class PredictorEstimator(SequenceEstimator):
                 "linear_path=True does not say which one: use 'auto', or choose 'window', which "
                 "reads every step by its place, or 'pooled', which reads x as the network is read."
             )
-        if path in (WINDOW, POOLED) and self.embedding_size is not None:
+        if path == WINDOW and self.embedding_size is not None:
             raise ValueError(
-                f"linear_path={path!r} reads the numbers of X as quantities, and with "
-                f"embedding_size={self.embedding_size!r} they are tokens. Use 'auto' or False."
+                "linear_path='window' reads the numbers of X as quantities, and with "
+                f"embedding_size={self.embedding_size!r} they are tokens. Use 'pooled', which "
+                "is a bag of words, or False."
             )
         if path in (WINDOW, POOLED) and not self._is_linear():
             raise ValueError(
@@ -364,7 +366,7 @@ class PredictorEstimator(SequenceEstimator):
             weight=weight,
             series=(lambda: None) if sequences.of_tokens else partial(series_of, sequences),
             rows=rows,
-            stretches=partial(stretches_of, sequences),
+            stretches=None if sequences.of_tokens else partial(stretches_of, sequences),
         )
 
     def _attributes(

@@ -91,10 +91,13 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         - "window": of every step by its place, counted from the first one, as of rows padded
           with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
           for streams that go on and on, choose "pooled"
-        - "pooled": of x_t as the output reads it; wants `input_skip`
-        - "auto": "window" where a sequence has one output and no `initial_state`, where either
-          sequences or steps times channels are at most 2048, and padding makes at most four steps
-          of one; else "pooled", if it can be; with an `output_activation`, False
+        - "pooled": of x_t as the output reads it; wants `input_skip`. With `embedding_size` a bag
+          of words: numbers of each token, the mean of which over the sequence, whatever `pooling`
+          is, or at every step those of its token, are added to the output
+        - "auto": "window" where a sequence has one output and no `initial_state`, X holds no
+          tokens, where either sequences or steps times channels are at most 2048, and padding
+          makes at most four steps of one; else "pooled", if it can be; with an
+          `output_activation`, False
         - False: there is none, and training begins at the best constant
 
         A window is trained on, along its principal directions, where there are five sequences or
@@ -112,10 +115,10 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         None: X holds quantities. An int: it holds numbers of tokens, as `SequenceVectorizer` gives
         them, one a step: 1-D arrays in a list, rows of a 2-D X, or one channel. The network reads
         a vector of so many numbers in place of each, which it learns (Bengio et al. 2003) [13]_.
-        `scaling` leaves tokens alone, `input_skip` and `linear_path` know none of them, and None
-        as `dtype` is float32, which answers then have, too. Tokens that `fit`, or the first call
-        of `partial_fit`, has not seen are refused but for 0, the unknown one, whose vector starts
-        at zero.
+        `scaling` leaves tokens alone, `linear_path` is a bag of words, and None as `dtype` is
+        float32, which answers then have, too. Tokens that `fit`, or the first call of
+        `partial_fit`, has not seen are refused but for 0, the unknown one, whose vector starts at
+        zero.
     scaling : {"standard"} or None, default="standard"
         "standard": each channel, over sequences and steps, to mean 0 and variance 1;
         each column of y as well, where loss and `output_activation` allow it.
@@ -230,8 +233,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         Sequences seen; of members, the most.
     n_tokens_ : int or None
         With `embedding_size`, the largest number of a token in `fit`, and one: rows of
-        ``module_.embedding``, an `nn.Embedding`, beside ``module_.network``, which is what
-        `module_` is without. Else None.
+        ``module_.embedding``, an `nn.Embedding`, and of the bag of words ``module_.bag``, beside
+        ``module_.network``, which reads the vectors. Else None.
     n_features_in_ : int
         Columns of a 2-D X, else channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -15,7 +15,7 @@ from .._core.constraints import check_count
 from .._core.device import numpy_dtype
 from .._core.interrupts import interrupts_deferred
 from .._inference.parts import on_threads
-from .._inference.sequences import run_network, vectors_of
+from .._inference.sequences import linked, run_network, vectors_of
 from .._inputs.sequences import Sequences
 from .._inputs.tokens import as_tokens
 from .._native.library import compiled_kernels
@@ -150,24 +150,28 @@ class Stream:
         self : Stream
         """
         rows = slice(None) if ids is None else self._checked_ids(ids, None)
-        for lane in self._lanes:
-            lane.states[rows] = 0
+        for part in self._kept:
+            part[rows] = 0
         return self
 
     @property
     def states(self) -> np.ndarray:
-        return np.concatenate([lane.states for lane in self._lanes], axis=1)
+        return np.concatenate(self._kept, axis=1)
 
     @states.setter
     def states(self, states: ArrayLike) -> None:
         states = np.asarray(states)
-        widths = [lane.states.shape[1] for lane in self._lanes]
+        widths = [part.shape[1] for part in self._kept]
         expected = self._n, sum(widths)
         if states.shape != expected:
             raise ValueError(f"states has shape {states.shape}; expected {expected}.")
         parts = np.split(states, np.cumsum(widths)[:-1], axis=1)
-        for lane, part in zip(self._lanes, parts, strict=True):
-            lane.states[:] = part
+        for kept, part in zip(self._kept, parts, strict=True):
+            kept[:] = part
+
+    @property
+    def _kept(self) -> list[np.ndarray]:
+        return [part for lane in self._lanes for part in lane.kept]
 
     def _checked_steps(self, x: ArrayLike) -> np.ndarray:
         steps = np.asarray(x)
@@ -232,10 +236,15 @@ class _Lane:
         network, module, device = model._fitted.network, model.module_, model.device_
         self._embedding = None
         if isinstance(network, EmbeddedNetwork):
-            self._embedding, network, module = module, network.reader, module.network
+            self._embedding = network, module
+            network, module = network.unlinked, module.network
         self._network, self._module, self._device = network, module, device
         width = sum(network.state_widths)
         self.states = np.zeros((n_streams, width), dtype=numpy_dtype(module.dtype))
+        self.kept = [self.states]
+        if self._embedding is not None and self._embedding[0].pools:  # of the bag of words
+            shape = n_streams, network.n_outputs + 1
+            self.kept.append(np.zeros(shape, dtype=self.states.dtype))
         functions = compiled_kernels() if device.type == "cpu" else None
         with torch.inference_mode():
             self._compiled = None if functions is None else network.compiled(functions, module)
@@ -244,7 +253,22 @@ class _Lane:
     def run(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         """What the network says of a step of all streams, or of those in `rows`."""
         if self._embedding is not None:
-            steps = vectors_of(self._embedding, steps[:, 0])
+            return self._run_tokens(steps[:, 0], rows)
+        return self._run_vectors(steps, rows)
+
+    def _run_tokens(self, tokens: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        network, module = self._embedding
+        output = self._run_vectors(vectors_of(module, tokens), rows)
+        if not network.bag:
+            return output
+        chosen = slice(None) if rows is None else rows
+        pooled = self.kept[-1][chosen] if network.pools else np.empty(0)
+        output = linked(network, module, output, tokens, np.ones_like(tokens), pooled)
+        if network.pools:
+            self.kept[-1][chosen] = pooled
+        return output
+
+    def _run_vectors(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         n, compiled = len(steps), self._compiled
         if compiled is None:
             return self._run_by_torch(steps, rows)

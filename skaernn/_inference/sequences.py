@@ -95,6 +95,7 @@ def _run_tokens(
     device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors in place of tokens, of some sequences at a time; in the dtype of the network."""
+    n_states = sum(network.reader.state_widths)
     parts = np.cumsum(sequences.lengths) // _TOKENS
     outputs, states = [], []
     for rows in np.split(np.arange(len(sequences)), np.flatnonzero(np.diff(parts)) + 1):
@@ -102,8 +103,15 @@ def _run_tokens(
         vectors = vectors_of(module, sequences.steps[where, 0])
         lengths = sequences.lengths[rows]
         some = Sequences(vectors, np.cumsum(lengths) - lengths, lengths, None)
-        began = None if state is None else state[rows]
-        output, ended = run_network(network.reader, module.network, some, began, device)
+        began = None if state is None else state[rows, :n_states]
+        output, ended = run_network(network.unlinked, module.network, some, began, device)
+        if network.bag:
+            pooled = np.zeros((len(rows), network.n_outputs + 1), dtype=output.dtype)
+            if state is not None and network.pools:
+                pooled[:] = state[rows, n_states:]
+            tokens = sequences.steps[where, 0]
+            output = linked(network, module, output, tokens, lengths, pooled)
+            ended = np.concatenate([ended, pooled], axis=1) if network.pools else ended
         outputs.append(output)
         states.append(ended)
     return np.concatenate(outputs), np.concatenate(states)
@@ -114,6 +122,46 @@ def vectors_of(module: EmbeddedModule, tokens: np.ndarray) -> np.ndarray:
     weight = module.embedding.weight
     with torch.inference_mode():
         return module.embedding(torch.from_numpy(tokens).to(weight.device)).cpu().numpy()
+
+
+def linked(
+    network: EmbeddedNetwork,
+    module: EmbeddedModule,
+    output: np.ndarray,
+    tokens: np.ndarray,
+    lengths: np.ndarray,
+    pooled: np.ndarray,
+) -> np.ndarray:
+    """Outputs (N, O) with the bag of words beside them, in the user's units.
+
+    Parameters
+    ----------
+    network : EmbeddedNetwork
+    module : EmbeddedModule
+    output : ndarray of shape (N, O)
+    tokens : ndarray of shape (V,)
+        Of sequence after sequence.
+    lengths : ndarray of shape (n,)
+    pooled : ndarray of shape (n, O + 1)
+        Sums and counts so far; brought up to date.
+    """
+    weight = module.bag.weight
+    with threads_for(0, weight.device), torch.inference_mode():
+        rows = module.bag(torch.from_numpy(tokens).to(weight.device)).cpu().numpy()
+        if network.pools:  # one after the other, wherever a sequence is cut
+            begins = np.cumsum(lengths) - lengths
+            order = np.argsort(-lengths, kind="stable")
+            ends = np.searchsorted(-lengths[order], -np.arange(lengths.max(initial=0)))
+            for t, n_alive in enumerate(ends):
+                alive = order[:n_alive]
+                pooled[alive, :-1] += rows[begins[alive] + t]
+            pooled[:, -1] += lengths
+            rows = pooled[:, :-1] / pooled[:, -1:]
+        # at a multiple of all vectors of the processor: no number has a way of its own
+        whole = np.zeros((-(-len(output) // _CPU_ROWS) * _CPU_ROWS, output.shape[1]), output.dtype)
+        whole[: len(output)] = output + rows
+        found = module.linked(torch.from_numpy(whole).to(weight.device)).cpu().numpy()
+    return found[: len(output)]
 
 
 def _compile(

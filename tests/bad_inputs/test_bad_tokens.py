@@ -97,9 +97,10 @@ def test_hashes_are_to_be_numbered(value):
 
 
 def test_what_cannot_be_had_with_tokens():
-    for path in ("window", "pooled"):
-        with pytest.raises(ValueError, match=f"linear_path='{path}' reads the numbers of X"):
-            make(linear_path=path).fit(X, Y)
+    with pytest.raises(ValueError, match="linear_path='window' reads the numbers of X"):
+        make(linear_path="window").fit(X, Y)
+    with pytest.raises(ValueError, match="linear_path='pooled' is what the output reads of x"):
+        make(linear_path="pooled", input_skip=False).fit(X, Y)
     with pytest.raises(ValueError, match="n_channels=2 is not possible with embedding_size=3"):
         make(n_channels=2).fit(X, Y)
     with pytest.raises(ValueError, match="forecast feeds predictions back"):

@@ -42,6 +42,8 @@ ENTRIES = [
     pytest.param({"bidirectional": True, "pooling": "mean"}, id="both directions"),
     pytest.param({"cell": wrapped_gru}, id="own"),
     pytest.param({"n_members": 2}, id="members"),
+    pytest.param({"linear_path": False}, id="no bag"),
+    pytest.param({"linear_path": "pooled", "n_layers": 2, "pooling": "mean"}, id="bag"),
     pytest.param({"dropout": 0.3, "n_layers": 2}, id="dropout"),
     pytest.param({"solver": "lbfgs"}, id="lbfgs"),
     pytest.param({"solver": "sgd", "input_skip": False}, id="sgd"),
@@ -161,14 +163,15 @@ class TestAnswers:
         assert (np.concatenate(parts) == np.concatenate(expected)).all()
         assert (again == state).all()
 
+    @pytest.mark.parametrize("path", ["auto", False])
     @pytest.mark.parametrize("pooling", [None, *POOLINGS])
     @pytest.mark.parametrize("cell", CELLS)
-    def test_cut_anywhere(self, cell, pooling):
+    def test_cut_anywhere(self, cell, pooling, path):
         per_step = pooling is None
         array = np.random.default_rng(0).integers(0, N_TOKENS, (6, 9, 1))
         y = np.cos(array[..., 0]) if per_step else np.cos(array[:, 0, 0])
         how = {"pooling": pooling or "last", "return_sequences": per_step}
-        model = regressor(cell=cell, n_layers=2, **how).fit(array, y)
+        model = regressor(cell=cell, n_layers=2, linear_path=path, **how).fit(array, y)
         whole, end = model.predict(array, return_state=True)
         assert end.shape == (6, model.state_size_)
         for cut in (1, 5, 8):
@@ -179,10 +182,12 @@ class TestAnswers:
             assert (last == end).all()
 
     @pytest.mark.parametrize("n_members", [1, 2])
+    @pytest.mark.parametrize("path", ["auto", False])
     @pytest.mark.parametrize("pooling", POOLINGS)
-    def test_streams(self, pooling, n_members):
+    def test_streams(self, pooling, path, n_members):
         array = np.random.default_rng(0).integers(0, N_TOKENS, (6, 9, 1))
-        model = regressor(pooling=pooling, n_members=n_members).fit(array, array[:, 0, 0])
+        model = regressor(pooling=pooling, n_members=n_members, linear_path=path)
+        model.fit(array, array[:, 0, 0])
         stream = Stream(model, n_streams=6)
         for t in range(9):
             answers = stream.push(array[:, t])
@@ -192,6 +197,10 @@ class TestAnswers:
         assert (more == model.predict(longer)[[1, 4]]).all()
         assert stream.push(np.empty((0, 1)), ids=[]).shape == (0,)
         assert (pickle.loads(pickle.dumps(stream)).states == stream.states).all()
+        assert (stream.states[0] == model.predict(array[:1], return_state=True)[1]).all()
+        stream.reset([0])
+        assert not stream.states[0].any()
+        assert stream.push([[3]], ids=[0]) == model.predict([[3]])
         before = stream.states.copy()
         for wrong, words in ((N_TOKENS, "not there in fit"), (0.5, "whole"), (np.nan, "whole")):
             with pytest.raises(ValueError, match=words + r"|x has nan in sequence 2"):
@@ -199,7 +208,11 @@ class TestAnswers:
         assert (stream.states == before).all()
 
     @pytest.mark.parametrize("pooling", POOLINGS)
-    @pytest.mark.parametrize("how", [{}, {"bidirectional": True}, {"n_members": 2}], ids=str)
+    @pytest.mark.parametrize(
+        "how",
+        [{}, {"bidirectional": True}, {"n_members": 2}, {"linear_path": False}],
+        ids=str,
+    )
     def test_module_alone(self, pooling, how):
         model = classifier(pooling=pooling, dtype="float64", **how).fit(X, LABELS)
         member = model.module_.members[0] if how.get("n_members") else model.module_
@@ -225,9 +238,9 @@ class TestUnknown:
     def test_has_no_say_where_fit_had_none(self):
         known = [x + 1 for x in X]
         model = regressor(alpha=0.1, weight_decay=0.1).fit(known, Y)
-        table = model.module_.embedding.weight.detach()
-        assert not table[0].any()
-        assert table[1:].any(dim=1).all()
+        for table in (model.module_.embedding.weight, model.module_.bag.weight):
+            assert not table[0].any()
+            assert table[1:].any(dim=1).all()
         model.predict([[0], [0, 3]])
         model.partial_fit(known, Y)
         assert not model.module_.embedding.weight[0].any()
@@ -240,6 +253,10 @@ class TestUnknown:
         model = regressor().fit([[0], [0, 0]], [0.0, 1.0])
         assert model.n_tokens_ == 1
         assert np.isfinite(model.predict([[0, 0, 0]])).all()
+
+
+def _tables(model):
+    return model.module_.embedding.weight, model.module_.bag.weight
 
 
 class TestWeightsAndOrder:
@@ -278,7 +295,8 @@ class TestWeightsAndOrder:
         theirs = regressor(**how).fit(renamed, Y)
         with torch.no_grad():
             theirs.module_.load_state_dict(ours.module_.state_dict())
-            theirs.module_.embedding.weight[names] = ours.module_.embedding.weight.clone()
+            for table, same in zip(_tables(theirs), _tables(ours), strict=True):
+                table[names] = same.clone()
         ours.set_params(max_iter=5).fit(X, Y)
         theirs.set_params(max_iter=5).fit(renamed, Y)
         # sums over another order of the sequences, whose roundings Adam enlarges

@@ -23,8 +23,10 @@ LENGTHS = {"equal": [5, 5, 5], "ragged": [6, 4, 4, 1], "one row": [3]}
 SHAPES = list(itertools.product([1, 2], [False, True]))
 
 
-def assert_passes_equal_autograd(reader, lengths, dtype=torch.float64, tolerance=1e-12):
-    network = EmbeddedNetwork(reader, N)
+def assert_passes_equal_autograd(
+    reader, lengths, dtype=torch.float64, tolerance=1e-12, *, bag=False
+):
+    network = EmbeddedNetwork(reader, N, bag)
     generator = torch.Generator().manual_seed(0)
     theta = torch.empty(1, network.layout.size, dtype=dtype)
     network.start(theta[0], generator)
@@ -45,7 +47,10 @@ def assert_passes_equal_autograd(reader, lengths, dtype=torch.float64, tolerance
     output = output[row, t] if reader.pooling is None else output
     (output * delta[0]).sum().backward()
     torch.testing.assert_close(passes.output[0], output.detach(), rtol=tolerance, atol=tolerance)
-    own, table = network.parts(grad[0])
+    own, table, of_bag = network.parts(grad[0])
+    if bag:
+        expected = module.bag.weight.grad
+        torch.testing.assert_close(of_bag, expected, rtol=tolerance, atol=tolerance)
     expected = module.embedding.weight.grad
     torch.testing.assert_close(table, expected, rtol=tolerance, atol=tolerance)
     weight = module.network.output.weight.grad.T
@@ -71,12 +76,21 @@ class TestPasses:
         # a few dozen roundings of numbers around one
         assert_passes_equal_autograd(reader, lengths, torch.float32, 2e-5)
 
+    @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
     @pytest.mark.parametrize("pooling", [None, *POOLINGS])
-    def test_own_module(self, pooling):
+    def test_bag_of_words(self, pooling, shape, lengths):
+        how = {"n_layers": shape[0], "bidirectional": shape[1], "input_skip": False}
+        reader = RecurrentNetwork(E, H, N_OUTPUTS, cell="gru", pooling=pooling, **how)
+        assert_passes_equal_autograd(reader, lengths, bag=True)
+
+    @pytest.mark.parametrize("bag", [False, True])
+    @pytest.mark.parametrize("pooling", [None, *POOLINGS])
+    def test_own_module(self, pooling, bag):
         reader = OwnRecurrentNetwork(
             wrapped_gru, E, H, N_OUTPUTS, pooling=pooling, input_skip=False
         )
-        assert_passes_equal_autograd(reader, LENGTHS["ragged"])
+        assert_passes_equal_autograd(reader, LENGTHS["ragged"], bag=bag)
 
     def test_module_that_does_not_look_at_its_input(self):
         class Blind(nn.Module):
@@ -102,7 +116,7 @@ class TestPasses:
         passes.forward()
         passes.delta.fill_(1)
         passes.backward()
-        table = network.parts(grad)[1][0]
+        table = network.parts(grad[0])[1]
         assert table[2].all()
         assert not table[[0, 1, 3, 4, 5, 6]].any()
 
@@ -117,7 +131,7 @@ def test_a_loop_in_numpy():
     X = tokens_of(rng, 40)
     y = rng.normal(size=40)
     model = RNNSequenceRegressor("lstm", 5, embedding_size=4, max_iter=5, dtype="float64")
-    model.set_params(pooling="mean", random_state=0).fit(X, y)
+    model.set_params(pooling="mean", linear_path=False, random_state=0).fit(X, y)
     weights = {name: value.numpy() for name, value in model.module_.state_dict().items()}
 
     def sigmoid(a):
@@ -159,11 +173,9 @@ def test_a_linear_layer_of_one_hot_steps_learns_the_same(solver):
     X = tokens_of(rng, 60)
     y = np.array([np.sum(x == 3) > np.sum(x == 4) for x in X])
     how = {"hidden_size": H, "dtype": "float64", "random_state": 0, "max_iter": 1}
-    how.update(solver=solver, alpha=0.01, tol=0, warm_start=True)
+    how.update(solver=solver, alpha=0.01, tol=0, warm_start=True, linear_path=False)
     tokens = RNNSequenceClassifier(wrapped_gru, embedding_size=E, **how).fit(X, y)
-    one_hot = RNNSequenceClassifier(
-        LinearGRU, scaling=None, input_skip=False, linear_path=False, **how
-    )
+    one_hot = RNNSequenceClassifier(LinearGRU, scaling=None, input_skip=False, **how)
     encoded = [np.eye(12)[x] for x in X]
     one_hot.fit(encoded, y)
     ours, theirs = tokens.module_, one_hot.module_
