@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .._core.device import precise
+from .._core.interrupts import check_interrupts
 from .._losses.loss import Gradient, Loss
 from .._rows.moments import moments
 from .._rows.sequences import SequenceRows
@@ -137,6 +138,7 @@ class _Problem:
 
         solver, before = LBFGS(), torch.inf
         for _ in range(steps):
+            check_interrupts()
             found = solver.step(state, evaluate, 1.0)
             now = float(found[0, 0] + found[0, 2])
             if state.converged or not before - now > enough * abs(now):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_cells import wrapped_gru
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from torch import nn
@@ -371,6 +372,13 @@ class TestCourse:
         model = regressor(loss=loss, max_iter=20).fit(X, y)
         assert np.isfinite(model.predict(X)).all()
         assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+    def test_divergence_is_not_blamed_on_numbers_of_tokens(self):
+        model = classifier(solver="sgd", learning_rate=1e30, max_grad_norm=None)
+        model.set_params(linear_path=False)
+        with pytest.warns(ConvergenceWarning, match="Lower the learning rate") as caught:
+            model.fit(X, LABELS)
+        assert "scale" not in str(caught[0].message)
 
     def test_two_threads(self):
         """Sums into the table do not depend on who comes first."""
