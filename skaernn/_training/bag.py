@@ -51,8 +51,9 @@ class _Bags(NamedTuple):
         where += torch.arange(len(where), device=where.device)
         tokens = rows.inputs.X[where, 0]
         if rows.per_step:
-            begins, lengths = torch.arange(len(tokens)).to(tokens), torch.ones_like(tokens)
-        owners = torch.arange(len(lengths)).to(tokens).repeat_interleave(lengths)
+            begins = torch.arange(len(where), device=where.device)
+            lengths = torch.ones_like(where)
+        owners = torch.arange(len(lengths), device=where.device).repeat_interleave(lengths)
         order = tokens.argsort(stable=True)
         counts = torch.bincount(tokens, minlength=n_tokens)
         share = lengths.to(dtype).reciprocal()[owners]
@@ -97,9 +98,8 @@ class _Problem:
             weights.append(torch.ones_like(target[:, :1]) * weight)
         target, self._weight = torch.cat(targets), torch.cat(weights)
         self._target = target if rows.targets.X.is_floating_point() else target.long()
-        of_answer = torch.zeros_like(self._weight[:, 0])
-        of_answer.index_add_(0, bags.owners, bags.share[bags.order].square())
-        self._unit = float((of_answer @ self._weight)[0] / self._weight.sum())
+        squares = bags.share[bags.begins]  # of n tokens, a share 1 / n of each
+        self._unit = float((squares @ self._weight)[0] / self._weight.sum())
 
     def strength(self, theta: Tensor) -> float:
         """How strong a penalty is best for what is held out; ties and doubts go to strong ones."""

@@ -155,6 +155,32 @@ def test_a_loop_in_numpy():
     np.testing.assert_allclose(model.predict(X), np.ravel(expected), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_passes_go_on_from_states(pooling):
+    """As predictions do, which have a way of their own."""
+    rng = np.random.default_rng(0)
+    X = sorted(tokens_of(rng, 20), key=len, reverse=True)
+    model = RNNSequenceRegressor("gru", 5, embedding_size=4, max_iter=5, dtype="float64")
+    model.set_params(pooling=pooling, random_state=0).fit(X, rng.normal(size=20))
+    assert model.linear_path_ == "pooled"
+    state = model.predict(X[::-1], return_state=True)[1]
+    network, module = model._fitted.network, model.module_
+    theta = torch.empty(1, network.layout.size, dtype=torch.float64)
+    with torch.no_grad():
+        network.pack(module, theta[0])
+        packing = Packing.of_lengths(torch.tensor([len(x) for x in X]))
+        passes = network.passes(network.bound(theta, None), packing)
+        row, t = packing.positions()
+        passes.x[:, 0] = torch.tensor([X[i][j] for i, j in zip(row, t, strict=True)])
+        passes.set_state(torch.from_numpy(state))
+        passes.forward()
+        found = module.to_units(passes.output[0])[:, 0]
+    expected = model.predict(X, initial_state=state)
+    assert (expected != model.predict(X)).all()
+    # sums in another order
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
 class LinearGRU(nn.Module):
     """A GRU on the vectors that a linear layer makes of one-hot steps."""
 

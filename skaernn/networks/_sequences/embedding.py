@@ -248,12 +248,12 @@ class EmbeddedPasses:
         """From `delta` to the gradient of every parameter, which is overwritten."""
         self._reader.backward()
         tokens = self.x[:, 0]
-        self._bound.d_table.zero_().index_add_(0, tokens, self._reader.d_x)
+        _add_up(self._reader.d_x, tokens, self._bound.d_table)
         if self._bound.d_bag is not None:
             delta = self.delta[0]
             if self._lengths is not None:
                 delta = self.packing.spread(delta / self._count)
-            self._bound.d_bag.zero_().index_add_(0, tokens, delta)
+            _add_up(delta, tokens, self._bound.d_bag)
 
     def draw_masks(self, keys: Tensor, seed: int, epoch: int) -> None:
         """See `RecurrentPasses`."""
@@ -348,6 +348,14 @@ class EmbeddedModule(nn.Module):
         if output.dim() == 2:
             rows = (rows * there[..., None]).sum(1) / n_steps
         return self.linked(output + rows)
+
+
+def _add_up(rows: Tensor, tokens: Tensor, out: Tensor) -> None:
+    """Sums (n_tokens, F) of the rows (S, F) of each token, always in the same order."""
+    if out.is_cpu:
+        out.zero_().index_add_(0, tokens, rows)
+    else:  # where that one adds in the order in which threads come
+        out.copy_(torch.ops.aten.embedding_dense_backward(rows, tokens, len(out), -1, False))
 
 
 def _embedding(weight: Tensor) -> nn.Embedding:
