@@ -97,11 +97,13 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         - "window": of every step by its place, counted from the first one, as of rows padded
           with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
           for streams that go on and on, choose "pooled"
-        - "pooled": of x_t as the output reads it; wants `input_skip`
-        - "auto": "window" where a sequence has one output and no `initial_state`, where either
-          sequences or steps times channels are at most 2048, and padding makes at most four steps
-          of one; else, and where errors in stretches of a series that are left out are more than
-          half as large again as in single windows, "pooled", if it can be
+        - "pooled": of x_t as the output reads it; wants `input_skip`. With `embedding_size` a bag
+          of words: numbers of each token, the mean of which over the sequence, whatever `pooling`
+          is, or at every step those of its token, are added to the output
+        - "auto": "window" where a sequence has one output and no `initial_state`, X holds no
+          tokens, where either sequences or steps times channels are at most 2048, and padding
+          makes at most four steps of one; else, and where errors in stretches of a series that are
+          left out are more than half as large again as in single windows, "pooled", if it can be
         - False: there is none, and training begins at the best constant
 
         A window is trained on, along its principal directions, where there are five sequences or
@@ -109,6 +111,14 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     n_channels : int, default=1
         What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
         the other.
+    embedding_size : int or None, default=None
+        None: X holds quantities. An int: it holds numbers of tokens, as `SequenceVectorizer` gives
+        them, one a step: 1-D arrays in a list, rows of a 2-D X, or one channel. The network reads
+        a vector of so many numbers in place of each, which it learns (Bengio et al. 2003) [13]_.
+        `scaling` leaves tokens alone, `linear_path` is a bag of words, and None as `dtype` is
+        float32, which answers then have, too. Tokens that `fit`, or the first call of
+        `partial_fit`, has not seen are refused but for 0, the unknown one, whose vector starts at
+        zero.
     scaling : {"standard"} or None, default="standard"
         "standard": each channel, over sequences and steps, to mean 0 and variance 1.
         None: as is.
@@ -211,6 +221,10 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         of what each has kept.
     t_ : int
         Sequences seen; of members, the most.
+    n_tokens_ : int or None
+        With `embedding_size`, the largest number of a token in `fit`, and one: rows of
+        ``module_.embedding``, an `nn.Embedding`, and of the bag of words ``module_.bag``, beside
+        ``module_.network``, which reads the vectors. Else None.
     n_features_in_ : int
         Columns of a 2-D X, else channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -279,6 +293,8 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     .. [12] L. K. Hansen, P. Salamon: Neural network ensembles. IEEE TPAMI 12, 1990.
        B. Lakshminarayanan, A. Pritzel, C. Blundell: Simple and scalable predictive uncertainty
        estimation using deep ensembles. NeurIPS 2017.
+    .. [13] Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin: A neural probabilistic language model.
+       JMLR 3, 2003.
 
     Examples
     --------
@@ -290,6 +306,18 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
     ((20, 12), (26, 12), 270)
     >>> model.predict_proba(X).shape
     (270, 9)
+
+    Texts, as the numbers of their words:
+
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skaernn import SequenceVectorizer
+    >>> words = RNNSequenceClassifier("gru", 8, embedding_size=4, max_iter=50, random_state=0)
+    >>> model = make_pipeline(SequenceVectorizer(), words)
+    >>> model = model.fit(["good", "bad", "a good one", "a bad one"], ["+", "-", "+", "-"])
+    >>> model.predict(["a bad film", "a good film"])
+    array(['-', '+'], dtype='<U1')
+    >>> words.n_tokens_, words.module_.embedding
+    (5, Embedding(5, 4))
     """
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
@@ -315,6 +343,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         input_skip: bool = True,
         linear_path: str | bool = "auto",
         n_channels: int = 1,
+        embedding_size: int | None = None,
         scaling: str | None = "standard",
         dropout: float = 0.0,
         max_grad_norm: float | None = 1.0,
@@ -349,6 +378,7 @@ class RNNSequenceClassifier(ClassifierMixin, PredictorEstimator):
         self.input_skip = input_skip
         self.linear_path = linear_path
         self.n_channels = n_channels
+        self.embedding_size = embedding_size
         self.scaling = scaling
         self.dropout = dropout
         self.max_grad_norm = max_grad_norm

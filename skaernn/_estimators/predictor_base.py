@@ -29,6 +29,7 @@ from .._inputs.overlaps import series_of, stretches_of
 from .._inputs.sequences import Form, Sequences
 from .._inputs.states import check_state
 from .._inputs.targets import Targets
+from .._inputs.tokens import tokens_in
 from .._losses.loss import Loss
 from .._rows.content import JointContent, MatrixContent
 from .._rows.matrix import Counted
@@ -38,6 +39,7 @@ from ..networks import (
     POOLED,
     POOLINGS,
     WINDOW,
+    EmbeddedNetwork,
     OwnRecurrentNetwork,
     RecurrentNetwork,
     recurrent_network,
@@ -61,6 +63,7 @@ class PredictorEstimator(SequenceEstimator):
     module_: Any  # RecurrentModule, or MeanModule
     state_size_: int
     linear_path_: str | bool
+    n_tokens_: int | None
 
     _parameter_constraints: dict = {
         **SequenceEstimator._parameter_constraints,
@@ -68,6 +71,7 @@ class PredictorEstimator(SequenceEstimator):
         "pooling": [StrOptions(set(POOLINGS))],
         "input_skip": ["boolean"],
         "linear_path": [StrOptions({"auto", WINDOW, POOLED}), "boolean"],
+        "embedding_size": [Interval(Integral, 1, None, closed="left"), None],
         "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "n_members": [Interval(Integral, 1, None, closed="left")],
     }
@@ -81,6 +85,7 @@ class PredictorEstimator(SequenceEstimator):
         "pooling",
         "input_skip",
         "linear_path",
+        "embedding_size",
         "scaling",
         "dtype",
         "n_members",
@@ -217,6 +222,11 @@ class PredictorEstimator(SequenceEstimator):
             )
         self._check_cell()
         self._check_linear_path()
+        if self.embedding_size is not None and self.n_channels != 1:
+            raise ValueError(
+                f"n_channels={self.n_channels!r} is not possible with embedding_size="
+                f"{self.embedding_size!r}: a step is one token. Leave n_channels at 1."
+            )
         return SequencePlan(
             describe=self._describe,
             loss_on=self._loss_on,
@@ -227,19 +237,24 @@ class PredictorEstimator(SequenceEstimator):
             may_pool=self.linear_path == "auto",
         )
 
-    def _describe(self, form: Form) -> RecurrentNetwork | OwnRecurrentNetwork:
+    def _describe(self, form: Form) -> RecurrentNetwork | OwnRecurrentNetwork | EmbeddedNetwork:
         n_outputs, output_activation = self._output(form)
-        pools = self.linear_path in ("auto", POOLED) and self._is_linear() and self.input_skip
-        return recurrent_network(
-            n_inputs=form.n_channels,
+        embeds, skips = form.known is not None, bool(self.input_skip)
+        pools = self.linear_path in ("auto", POOLED) and self._is_linear() and skips
+        bag = embeds and pools
+        if embeds:  # the reader is beside the bag of words
+            pools = skips = False
+        network = recurrent_network(
+            n_inputs=int(self.embedding_size) if embeds else form.n_channels,
             hidden_size=int(self.hidden_size),
             n_outputs=n_outputs,
             pooling=None if self.return_sequences else self.pooling,
-            input_skip=bool(self.input_skip),
+            input_skip=skips,
             output_activation=output_activation,
             linear_path=WINDOW if form.window else POOLED if pools else None,
             **self._layers(),
         )
+        return EmbeddedNetwork(network, len(form.known), bag) if embeds else network
 
     def _is_linear(self) -> bool:
         """Whether nothing but the loss's own link stands behind the output."""
@@ -252,6 +267,12 @@ class PredictorEstimator(SequenceEstimator):
             raise InvalidParameterError(
                 "linear_path=True does not say which one: use 'auto', or choose 'window', which "
                 "reads every step by its place, or 'pooled', which reads x as the network is read."
+            )
+        if path == WINDOW and self.embedding_size is not None:
+            raise ValueError(
+                "linear_path='window' reads the numbers of X as quantities, and with "
+                f"embedding_size={self.embedding_size!r} they are tokens. Use 'pooled', which "
+                "is a bag of words, or False."
             )
         if path in (WINDOW, POOLED) and not self._is_linear():
             raise ValueError(
@@ -278,6 +299,7 @@ class PredictorEstimator(SequenceEstimator):
         n_columns = n_steps * sequences.n_channels
         pays = (
             self.linear_path == "auto"
+            and not sequences.of_tokens
             and self._is_linear()
             and not self.return_sequences
             and min(n_columns, len(sequences)) <= _WIDEST
@@ -306,17 +328,20 @@ class PredictorEstimator(SequenceEstimator):
         targets, seen = self._read_targets(
             y, sequences, seen, first=first, name=f"y{suffix}", **of_targets
         )
-        if sequences.steps.dtype == np.float32 or self.dtype == "float32":
+        if sequences.dtype == np.float32 or self.dtype == "float32":
             check_fits_dtype(targets.values, torch.float32, f"y{suffix}")
         weight = check_weights(sample_weight, sequences)
+        if first and sequences.of_tokens:
+            seen = replace(seen, known=tokens_in(sequences, weight))
         state = None
         if initial_state is not None:
-            dtype = np.dtype(self.dtype or sequences.steps.dtype)
+            dtype = np.dtype(self.dtype or sequences.dtype)
             network = SeveralNetworks.of(plan.describe(seen), int(self.n_members))
             state = check_state(initial_state, sequences, network, dtype, suffix)
         if first and state is None:  # with one, "auto" goes on from it
             seen = replace(seen, window=self._window(sequences))
         parts = [sequences.content, targets.content(sequences)]
+        parts += [] if state is None else [MatrixContent(state)]
         metadata = {"sample_weight": weight, "lengths": lengths, "initial_state": state}
         metadata = {name: value for name, value in metadata.items() if value is not None}
 
@@ -335,15 +360,13 @@ class PredictorEstimator(SequenceEstimator):
             y=y,
             metadata=metadata or None,
             form=seen,
-            dtype=sequences.steps.dtype,
+            dtype=sequences.dtype,
             numbers=lambda: {"X": sequences.valid(), **self._told_of(targets)},
-            content=JointContent(
-                tuple(parts if state is None else [*parts, MatrixContent(state)])
-            ),
+            content=JointContent(tuple(parts)),
             weight=weight,
-            series=partial(series_of, sequences),
+            series=(lambda: None) if sequences.of_tokens else partial(series_of, sequences),
             rows=rows,
-            stretches=partial(stretches_of, sequences),
+            stretches=None if sequences.of_tokens else partial(stretches_of, sequences),
         )
 
     def _attributes(
@@ -356,6 +379,7 @@ class PredictorEstimator(SequenceEstimator):
             "n_outputs_": form.n_outputs,
             "state_size_": sum(objective.network.state_widths),
             "linear_path_": objective.network.linear_path or False,
+            "n_tokens_": None if form.known is None else len(form.known),
         }
 
     @property

@@ -92,12 +92,14 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         - "window": of every step by its place, counted from the first one, as of rows padded
           with zeros (means, if scaled). Steps beyond the longest sequence of `fit` add nothing:
           for streams that go on and on, choose "pooled"
-        - "pooled": of x_t as the output reads it; wants `input_skip`
-        - "auto": "window" where a sequence has one output and no `initial_state`, where either
-          sequences or steps times channels are at most 2048, and padding makes at most four steps
-          of one; else, and where errors in stretches of a series that are left out are more than
-          half as large again as in single windows, "pooled", if it can be; with an
-          `output_activation`, False
+        - "pooled": of x_t as the output reads it; wants `input_skip`. With `embedding_size` a bag
+          of words: numbers of each token, the mean of which over the sequence, whatever `pooling`
+          is, or at every step those of its token, are added to the output
+        - "auto": "window" where a sequence has one output and no `initial_state`, X holds no
+          tokens, where either sequences or steps times channels are at most 2048, and padding
+          makes at most four steps of one; else, and where errors in stretches of a series that are
+          left out are more than half as large again as in single windows, "pooled", if it can be;
+          with an `output_activation`, False
         - False: there is none, and training begins at the best constant
 
         A window is trained on, along its principal directions, where there are five sequences or
@@ -110,6 +112,14 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     n_channels : int, default=1
         What a 2-D X means: a row is a sequence of n_features / n_channels steps, one step after
         the other.
+    embedding_size : int or None, default=None
+        None: X holds quantities. An int: it holds numbers of tokens, as `SequenceVectorizer` gives
+        them, one a step: 1-D arrays in a list, rows of a 2-D X, or one channel. The network reads
+        a vector of so many numbers in place of each, which it learns (Bengio et al. 2003) [13]_.
+        `scaling` leaves tokens alone, `linear_path` is a bag of words, and None as `dtype` is
+        float32, which answers then have, too. Tokens that `fit`, or the first call of
+        `partial_fit`, has not seen are refused but for 0, the unknown one, whose vector starts at
+        zero.
     scaling : {"standard"} or None, default="standard"
         "standard": each channel, over sequences and steps, to mean 0 and variance 1;
         each column of y as well, where loss and `output_activation` allow it.
@@ -223,6 +233,10 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         of what each has kept.
     t_ : int
         Sequences seen; of members, the most.
+    n_tokens_ : int or None
+        With `embedding_size`, the largest number of a token in `fit`, and one: rows of
+        ``module_.embedding``, an `nn.Embedding`, and of the bag of words ``module_.bag``, beside
+        ``module_.network``, which reads the vectors. Else None.
     n_features_in_ : int
         Columns of a 2-D X, else channels.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -295,6 +309,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     .. [12] L. K. Hansen, P. Salamon: Neural network ensembles. IEEE TPAMI 12, 1990.
        B. Lakshminarayanan, A. Pritzel, C. Blundell: Simple and scalable predictive uncertainty
        estimation using deep ensembles. NeurIPS 2017.
+    .. [13] Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin: A neural probabilistic language model.
+       JMLR 3, 2003.
 
     Examples
     --------
@@ -317,6 +333,15 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     True
     >>> np.allclose(y_std, np.std(members, axis=0))
     True
+
+    Tokens, here the number of threes among them:
+
+    >>> X = [[1, 3, 3], [2], [3, 1, 1, 2], [2, 2]]
+    >>> model = RNNSequenceRegressor(embedding_size=4, max_iter=100, random_state=0)
+    >>> bool(model.fit(X, [2, 0, 1, 0]).score(X, [2, 0, 1, 0]) > 0.9)
+    True
+    >>> model.n_tokens_
+    4
     """
 
     __module__ = "skaernn"  # public names: pickles outlive a move of this file
@@ -344,6 +369,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         linear_path: str | bool = "auto",
         output_activation: str = "identity",
         n_channels: int = 1,
+        embedding_size: int | None = None,
         scaling: str | None = "standard",
         dropout: float = 0.0,
         max_grad_norm: float | None = 1.0,
@@ -380,6 +406,7 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         self.linear_path = linear_path
         self.output_activation = output_activation
         self.n_channels = n_channels
+        self.embedding_size = embedding_size
         self.scaling = scaling
         self.dropout = dropout
         self.max_grad_norm = max_grad_norm
@@ -427,7 +454,8 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
         check_allowed(self.loss, targets.values, name)
         n_outputs = targets.values.shape[1]
         if first:
-            seen = follows(sequences, targets)
+            # tokens are no quantities that could be fed back
+            seen = None if sequences.of_tokens else follows(sequences, targets)
             return targets, replace(form, n_outputs=n_outputs, flat=targets.flat, follows=seen)
         if n_outputs != form.n_outputs:
             raise ValueError(
@@ -638,6 +666,11 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
             horizon = check_count(horizon, "horizon")
         self._check_is_fitted()
         self._check_has_deviations(return_std)
+        if self._form.known is not None:
+            raise ValueError(
+                "forecast feeds predictions back as inputs, and with embedding_size these are "
+                "tokens, which a regression does not predict."
+            )
         if initial_state is not None and self._form.window:
             raise ValueError(
                 "forecast from an initial_state would need the steps before it, which linear_path="

@@ -15,6 +15,7 @@ from .._core.warn import warn_user
 from .._inputs.arrays import check_fits_dtype, to_tensor
 from .._inputs.doubts import warn_of_doubts
 from .._inputs.sequences import Form, Sequences, check_sequences
+from .._inputs.tokens import as_tokens
 from .._rows.selection import Selection
 from .._rows.sequences import SequenceRows
 from ..networks import CELLS
@@ -23,6 +24,8 @@ from .base import NeuralEstimator
 
 class SequenceEstimator(NeuralEstimator):
     """Estimators of sequences: how these are read, to be fitted and to be run."""
+
+    embedding_size: int | None = None  # a parameter of some
 
     _parameter_constraints: dict = {
         **NeuralEstimator._parameter_constraints,
@@ -79,8 +82,12 @@ class SequenceEstimator(NeuralEstimator):
     ) -> Sequences:
         """Check X and lengths as `fit` gets them."""
         sequences = check_sequences(self, X, lengths, form=form, name=f"X{suffix}")
+        if self.embedding_size is not None:
+            known = None if form is None else form.known
+            sequences = as_tokens(sequences, known, f"X{suffix}")
         if form is None:
-            warn_of_doubts(sequences, lengths, scaling, f"X{suffix}")
+            embeds = "embedding_size" in self._parameter_constraints
+            warn_of_doubts(sequences, lengths, scaling, f"X{suffix}", embeds=embeds)
         if self.dtype == "float32" and sequences.steps.dtype == np.float64:
             check_fits_dtype(sequences.valid(), torch.float32, f"X{suffix}")
         return sequences
@@ -89,6 +96,8 @@ class SequenceEstimator(NeuralEstimator):
         """Check X and lengths as a fitted network gets them."""
         self._check_is_fitted()
         sequences = check_sequences(self, X, lengths, form=self._form)
+        if self._form.known is not None:
+            sequences = as_tokens(sequences, self._form.known, "X")
         if lengths is None and self._form.with_lengths and _looks_padded(sequences):
             warn_user(
                 f"{type(self).__name__} was fitted with lengths and is used without them, on "

@@ -13,10 +13,11 @@ from .._losses.loss import Loss
 from .._rows.matrix import Counted
 from .._rows.moments import feature_scales, moments, units_in
 from .._rows.sequences import SequenceRows
+from .._training.bag import bag_start
 from .._training.decay import NoiseDecay
 from .._training.linear import STRETCHES, LinearPath, linear_start
 from .._training.sequences import RecurrentObjective
-from ..networks import OwnRecurrentNetwork, RecurrentNetwork, SequenceAutoencoder
+from ..networks import EmbeddedNetwork, OwnRecurrentNetwork, RecurrentNetwork, SequenceAutoencoder
 from .plan import Plan
 
 # Squared errors of a map in stretches of a series that it has not seen, beside those in rows that
@@ -91,6 +92,8 @@ class SequencePlan(Plan):
         """The network with its linear path, and where that starts; None: it has none."""
         if not getattr(network, "linear_path", None):  # autoencoders know of none
             return network, None
+        if isinstance(network, EmbeddedNetwork):
+            return network, bag_start(network, loss, rows)
         stretches = None if rows.per_step else data.stretches(rows.index.cpu().numpy(), STRETCHES)
         linear = linear_start(network, loss, rows, data.form.window, stretches)
         if self.may_pool and network.reads_window and linear.drift > _MOST_DRIFT:
@@ -105,7 +108,9 @@ class SequencePlan(Plan):
         if self.scaling is None:
             return {}
         wide = torch.promote_types(rows.inputs.X.dtype, rows.dtype)
-        units = dict(zip(("x_mean", "x_scale"), _units_of(rows.steps, wide, "X"), strict=True))
+        units = {}
+        if rows.inputs.X.is_floating_point():  # else tokens, which are no quantities
+            units |= zip(("x_mean", "x_scale"), _units_of(rows.steps, wide, "X"), strict=True)
         movable = network.output_activation == loss.output_activation
         if loss.default_scaling is not None and movable and not rows.reconstructs:
             units |= zip(("y_mean", "y_scale"), _units_of(rows.answers, wide, "y"), strict=True)

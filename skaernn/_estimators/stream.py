@@ -15,10 +15,12 @@ from .._core.constraints import check_count
 from .._core.device import numpy_dtype
 from .._core.interrupts import interrupts_deferred
 from .._inference.parts import on_threads
-from .._inference.sequences import run_network
+from .._inference.sequences import linked, run_network, vectors_of
 from .._inputs.sequences import Sequences
+from .._inputs.tokens import as_tokens
 from .._native.library import compiled_kernels
 from .._native.structures import Run
+from ..networks import EmbeddedNetwork
 from .predictor_base import PredictorEstimator
 
 _STREAMS = 4096  # from so many on, a second thread pays
@@ -92,7 +94,7 @@ class Stream:
 
     def _prepare(self) -> None:
         model = self._model
-        self._n_channels = model._form.n_channels
+        self._n_channels, self._known = model._form.n_channels, model._form.known
         self._answer: Callable[[np.ndarray], np.ndarray] = model._of_steps()[self._method]
         self._lanes = [_Lane(member, self._n) for member in model.members_]
         self._places: np.ndarray | None = None  # in which row of `ids` a stream was named last
@@ -148,24 +150,28 @@ class Stream:
         self : Stream
         """
         rows = slice(None) if ids is None else self._checked_ids(ids, None)
-        for lane in self._lanes:
-            lane.states[rows] = 0
+        for part in self._kept:
+            part[rows] = 0
         return self
 
     @property
     def states(self) -> np.ndarray:
-        return np.concatenate([lane.states for lane in self._lanes], axis=1)
+        return np.concatenate(self._kept, axis=1)
 
     @states.setter
     def states(self, states: ArrayLike) -> None:
         states = np.asarray(states)
-        widths = [lane.states.shape[1] for lane in self._lanes]
+        widths = [part.shape[1] for part in self._kept]
         expected = self._n, sum(widths)
         if states.shape != expected:
             raise ValueError(f"states has shape {states.shape}; expected {expected}.")
         parts = np.split(states, np.cumsum(widths)[:-1], axis=1)
-        for lane, part in zip(self._lanes, parts, strict=True):
-            lane.states[:] = part
+        for kept, part in zip(self._kept, parts, strict=True):
+            kept[:] = part
+
+    @property
+    def _kept(self) -> list[np.ndarray]:
+        return [part for lane in self._lanes for part in lane.kept]
 
     def _checked_steps(self, x: ArrayLike) -> np.ndarray:
         steps = np.asarray(x)
@@ -178,6 +184,10 @@ class Stream:
             if steps.dtype.kind not in "fiub":
                 raise ValueError(f"x holds {steps.dtype}; a step is made of numbers.")
             steps = steps.astype(np.float64)
+        if self._known is not None:
+            one = np.ones(len(steps), dtype=np.int64)
+            steps = as_tokens(Sequences(steps, np.arange(len(steps)), one, 1), self._known, "x")
+            return steps.steps
         return np.ascontiguousarray(steps)
 
     def _checked_ids(self, ids: ArrayLike, n: int | None) -> np.ndarray:
@@ -224,9 +234,17 @@ class _Lane:
 
     def __init__(self, model: PredictorEstimator, n_streams: int):
         network, module, device = model._fitted.network, model.module_, model.device_
+        self._embedding = None
+        if isinstance(network, EmbeddedNetwork):
+            self._embedding = network, module
+            network, module = network.unlinked, module.network
         self._network, self._module, self._device = network, module, device
         width = sum(network.state_widths)
         self.states = np.zeros((n_streams, width), dtype=numpy_dtype(module.dtype))
+        self.kept = [self.states]
+        if self._embedding is not None and self._embedding[0].pools:  # of the bag of words
+            shape = n_streams, network.n_outputs + 1
+            self.kept.append(np.zeros(shape, dtype=self.states.dtype))
         functions = compiled_kernels() if device.type == "cpu" else None
         with torch.inference_mode():
             self._compiled = None if functions is None else network.compiled(functions, module)
@@ -234,6 +252,23 @@ class _Lane:
 
     def run(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         """What the network says of a step of all streams, or of those in `rows`."""
+        if self._embedding is not None:
+            return self._run_tokens(steps[:, 0], rows)
+        return self._run_vectors(steps, rows)
+
+    def _run_tokens(self, tokens: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        network, module = self._embedding
+        output = self._run_vectors(vectors_of(module, tokens), rows)
+        if not network.bag:
+            return output
+        chosen = slice(None) if rows is None else rows
+        pooled = self.kept[-1][chosen] if network.pools else np.empty(0)
+        output = linked(network, module, output, tokens, np.ones_like(tokens), pooled)
+        if network.pools:
+            self.kept[-1][chosen] = pooled
+        return output
+
+    def _run_vectors(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         n, compiled = len(steps), self._compiled
         if compiled is None:
             return self._run_by_torch(steps, rows)

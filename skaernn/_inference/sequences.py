@@ -14,18 +14,26 @@ from .._core.interrupts import check_interrupts, interrupts_deferred
 from .._inputs.sequences import Sequences
 from .._native.functions import Functions
 from .._native.structures import Run
-from ..networks import CompiledNetwork, OwnRecurrentNetwork, RecurrentModule, RecurrentNetwork
+from ..networks import (
+    CompiledNetwork,
+    EmbeddedModule,
+    EmbeddedNetwork,
+    OwnRecurrentNetwork,
+    RecurrentModule,
+    RecurrentNetwork,
+)
 from .compiled import compiled_for
 from .parts import PRODUCTS, in_parts
 
 # As in `chunks`: at a fixed height a row's answer does not depend on the rows beside it.
 _CPU_ROWS, _DEVICE_ROWS = 128, 4096
 _STEPS = 256  # at a time, where not all of them are needed at once
+_TOKENS = 1 << 18  # whose vectors are there at once, if they are not of one sequence
 
 
 def run_network(
-    network: RecurrentNetwork | OwnRecurrentNetwork,
-    module: RecurrentModule,
+    network: RecurrentNetwork | OwnRecurrentNetwork | EmbeddedNetwork,
+    module: RecurrentModule | EmbeddedModule,
     sequences: Sequences,
     state: np.ndarray | None,
     device: torch.device,
@@ -34,8 +42,8 @@ def run_network(
 
     Parameters
     ----------
-    network : RecurrentNetwork or OwnRecurrentNetwork
-    module : RecurrentModule
+    network : RecurrentNetwork, OwnRecurrentNetwork or EmbeddedNetwork
+    module : RecurrentModule or EmbeddedModule
     sequences : Sequences
     state : ndarray of shape (n, state width) or None
     device : torch.device
@@ -43,10 +51,13 @@ def run_network(
     Returns
     -------
     output : ndarray of shape (n, O) or, one output a step, (V, O)
-        V valid steps, sequence after sequence; in the dtype of the steps.
+        V valid steps, sequence after sequence; in the dtype of the steps, of tokens in that of
+        the network.
     state : ndarray of shape (n, state width)
         In the dtype of the network.
     """
+    if isinstance(network, EmbeddedNetwork):
+        return _run_tokens(network, module, sequences, state, device)
     n, width = len(sequences), sum(network.state_widths)
     ended = np.zeros((n, width), dtype=numpy_dtype(module.dtype))
     if state is not None:
@@ -74,6 +85,83 @@ def run_network(
                     output = np.empty((rows, result.shape[1]), dtype=sequences.steps.dtype)
                 output[begins[block.rows][row] + t if per_step else block.rows] = result
     return output, ended
+
+
+def _run_tokens(
+    network: EmbeddedNetwork,
+    module: EmbeddedModule,
+    sequences: Sequences,
+    state: np.ndarray | None,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors in place of tokens, of some sequences at a time; in the dtype of the network."""
+    n_states = sum(network.reader.state_widths)
+    parts = np.cumsum(sequences.lengths) // _TOKENS
+    outputs, states = [], []
+    for rows in np.split(np.arange(len(sequences)), np.flatnonzero(np.diff(parts)) + 1):
+        where = sequences.content.positions(rows)[0]
+        vectors = vectors_of(module, sequences.steps[where, 0])
+        lengths = sequences.lengths[rows]
+        some = Sequences(vectors, np.cumsum(lengths) - lengths, lengths, None)
+        began = None if state is None else state[rows, :n_states]
+        output, ended = run_network(network.unlinked, module.network, some, began, device)
+        if network.bag:
+            pooled = np.zeros((len(rows), network.n_outputs + 1), dtype=output.dtype)
+            if state is not None and network.pools:
+                pooled[:] = state[rows, n_states:]
+            tokens = sequences.steps[where, 0]
+            output = linked(network, module, output, tokens, lengths, pooled)
+            ended = np.concatenate([ended, pooled], axis=1) if network.pools else ended
+        outputs.append(output)
+        states.append(ended)
+    return np.concatenate(outputs), np.concatenate(states)
+
+
+def vectors_of(module: EmbeddedModule, tokens: np.ndarray) -> np.ndarray:
+    """The vector of each token (S, E)."""
+    weight = module.embedding.weight
+    with torch.inference_mode():
+        return module.embedding(torch.from_numpy(tokens).to(weight.device)).cpu().numpy()
+
+
+def linked(
+    network: EmbeddedNetwork,
+    module: EmbeddedModule,
+    output: np.ndarray,
+    tokens: np.ndarray,
+    lengths: np.ndarray,
+    pooled: np.ndarray,
+) -> np.ndarray:
+    """Outputs (N, O) with the bag of words beside them, in the user's units.
+
+    Parameters
+    ----------
+    network : EmbeddedNetwork
+    module : EmbeddedModule
+    output : ndarray of shape (N, O)
+    tokens : ndarray of shape (V,)
+        Of sequence after sequence.
+    lengths : ndarray of shape (n,)
+    pooled : ndarray of shape (n, O + 1)
+        Sums and counts so far; brought up to date.
+    """
+    weight = module.bag.weight
+    with threads_for(0, weight.device), torch.inference_mode():
+        rows = module.bag(torch.from_numpy(tokens).to(weight.device)).cpu().numpy()
+        if network.pools:  # one after the other, wherever a sequence is cut
+            begins = np.cumsum(lengths) - lengths
+            order = np.argsort(-lengths, kind="stable")
+            ends = np.searchsorted(-lengths[order], -np.arange(lengths.max(initial=0)))
+            for t, n_alive in enumerate(ends):
+                alive = order[:n_alive]
+                pooled[alive, :-1] += rows[begins[alive] + t]
+            pooled[:, -1] += lengths
+            rows = pooled[:, :-1] / pooled[:, -1:]
+        # at a multiple of all vectors of the processor: no number has a way of its own
+        whole = np.zeros((-(-len(output) // _CPU_ROWS) * _CPU_ROWS, output.shape[1]), output.dtype)
+        whole[: len(output)] = output + rows
+        found = module.linked(torch.from_numpy(whole).to(weight.device)).cpu().numpy()
+    return found[: len(output)]
 
 
 def _compile(

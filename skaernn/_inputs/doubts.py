@@ -15,7 +15,9 @@ _ROUGH = 0.5  # mean squared step of a series, over that of the same numbers in 
 _SAMPLE = 10_000  # values, enough to see what they are
 
 
-def warn_of_doubts(sequences: Sequences, lengths, scaling: str | None, name: str) -> None:
+def warn_of_doubts(
+    sequences: Sequences, lengths, scaling: str | None, name: str, *, embeds: bool = False
+) -> None:
     """Warn where the first sequences of a fit look like something else.
 
     Parameters
@@ -27,12 +29,14 @@ def warn_of_doubts(sequences: Sequences, lengths, scaling: str | None, name: str
         Of the estimator.
     name : str
         What messages call X.
+    embeds : bool
+        Whether the estimator has an `embedding_size`.
     """
     if lengths is None and sequences.n_steps is not None and not sequences.on_rows:
         _warn_of_padding(sequences, name)
         _warn_of_one_step(sequences, name)
-    if scaling is not None and sequences.n_channels == 1:
-        _warn_of_tokens(sequences.steps[:_SAMPLE, 0], name)
+    if scaling is not None and sequences.n_channels == 1 and not sequences.of_tokens:
+        _warn_of_tokens(sequences.steps[:_SAMPLE, 0], name, embeds)
 
 
 def _warn_of_padding(sequences: Sequences, name: str) -> None:
@@ -68,7 +72,7 @@ def _warn_of_one_step(sequences: Sequences, name: str) -> None:
         )
 
 
-def _warn_of_tokens(values: np.ndarray, name: str) -> None:
+def _warn_of_tokens(values: np.ndarray, name: str, embeds: bool) -> None:
     """Numbers of words or categories, taken for quantities."""
     if (values[:64] != np.floor(values[:64])).any() or (values != np.floor(values)).any():
         return
@@ -78,9 +82,11 @@ def _warn_of_tokens(values: np.ndarray, name: str) -> None:
     wide = values.astype(np.float64)
     rough = np.square(np.diff(wide)).mean() > _ROUGH * 2 * wide.var()
     if rough:
+        remedy = "make a channel of each, np.eye(n_tokens)[x] of a sequence x of ints"
+        if embeds:
+            remedy = f"set embedding_size, 16 say, which makes a vector of each; or {remedy}"
         warn_user(
             f"{name} has one channel of whole numbers, {different} different ones that follow "
             "each other at random. If they number tokens or categories, they are no quantities: "
-            "make a channel of each, np.eye(n_tokens)[x] of a sequence x of ints. (If they are "
-            "quantities, all is well.)"
+            f"{remedy}. (If they are quantities, all is well.)"
         )

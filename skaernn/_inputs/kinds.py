@@ -253,3 +253,19 @@ def refuse_mask(X: Any, name: str) -> None:
             f"Masked arrays are not supported, because the mask of {name} would be lost: fill or "
             "impute the masked values first."
         )
+
+
+def refuse_steps_as_rows(X, name: str) -> None:
+    """Refuse tables with a row for each step, whose rows would be read as sequences."""
+    if type(X).__name__.endswith("GroupBy"):
+        raise ValueError(
+            f"Expected 2D array, got {type(X).__name__} instead: pass {name} as a list of its "
+            f"groups, [part for _, part in {name}]."
+        )
+    if getattr(getattr(X, "index", None), "nlevels", 1) > 1:
+        raise ValueError(
+            f"{name} is a DataFrame with an index of {X.index.nlevels} levels, so that its rows "
+            f"look like steps; a row of {name} is a sequence. For a sequence of each first level, "
+            f"pass [part for _, part in {name}.sort_index().groupby(level=0)] (and y in that "
+            f"order). If each row is a sequence, pass {name}.reset_index(drop=True)."
+        )

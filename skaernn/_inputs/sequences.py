@@ -24,6 +24,7 @@ from .kinds import (
     is_list,
     refuse_no_array,
     refuse_records,
+    refuse_steps_as_rows,
 )
 from .lengths import check_lengths, lengths_by_nan
 from .plain import all_finite, assert_all_finite, check_array, is_plain
@@ -58,6 +59,16 @@ class Sequences:
 
     def __len__(self):
         return len(self.starts)
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether steps are numbers of tokens, and no quantities."""
+        return self.steps.dtype.kind == "i"
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The floating type to compute in; tokens leave it open."""
+        return np.dtype(np.float32) if self.of_tokens else self.steps.dtype
 
     @property
     def n_channels(self) -> int:
@@ -137,6 +148,8 @@ class Form:
         Whether targets were seen to be the next values of all channels; None: or not to be.
     window : int
         Steps that a linear path reads by their place; 0: none does.
+    known : ndarray of bool of shape (n_tokens,) or None
+        Which numbers of tokens were there in fit; None: X holds quantities.
     """
 
     n_channels: int
@@ -149,6 +162,7 @@ class Form:
     classes: np.ndarray | None = None
     follows: bool | None = None
     window: int = 0
+    known: np.ndarray | None = None
 
     @classmethod
     def of(cls, sequences: Sequences, before: Form | None = None, *, lengths=None) -> Form:
@@ -192,12 +206,14 @@ def check_sequences(
     name : str
         What messages call X.
     """
+    size = getattr(estimator, "embedding_size", None)
+    embeds = size is not None if form is None else form.known is not None
     items, plain = None, is_plain(X, 3)
     if not plain:
-        _refuse_steps_as_rows(X, name)
+        refuse_steps_as_rows(X, name)
         refuse_no_array(X, name, 2)
         X = familiar(X, name)
-        items = _list_of_sequences(X, name)
+        items = _list_of_sequences(X, name, of_rows=embeds)
     if form is None:
         vars(estimator).pop("feature_names_in_", None)
     if items is not None:
@@ -215,29 +231,16 @@ def check_sequences(
             return _from_rows(estimator, X, lengths, form, name)
         found = _from_array(X, lengths, name)
     _check_channels(estimator, found, form, name)
-    if form is not None and found.steps.dtype == np.float64:
+    if form is not None and found.steps.dtype == np.float64 and not embeds:
         check_fits_network(found.valid, estimator, name)
     return found
 
 
-def _refuse_steps_as_rows(X, name: str) -> None:
-    """Refuse tables with a row for each step, whose rows would be read as sequences."""
-    if type(X).__name__.endswith("GroupBy"):
-        raise ValueError(
-            f"Expected 2D array, got {type(X).__name__} instead: pass {name} as a list of its "
-            f"groups, [part for _, part in {name}]."
-        )
-    if getattr(getattr(X, "index", None), "nlevels", 1) > 1:
-        raise ValueError(
-            f"{name} is a DataFrame with an index of {X.index.nlevels} levels, so that its rows "
-            f"look like steps; a row of {name} is a sequence. For a sequence of each first level, "
-            f"pass [part for _, part in {name}.sort_index().groupby(level=0)] (and y in that "
-            f"order). If each row is a sequence, pass {name}.reset_index(drop=True)."
-        )
+def _list_of_sequences(X, name: str, *, of_rows: bool) -> list | None:
+    """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list.
 
-
-def _list_of_sequences(X, name: str) -> list | None:
-    """The sequences of a list of them; None if X is a matrix, as a list perhaps, or no list."""
+    `of_rows` makes sequences of the rows of such a list: of texts that happen to be equally long.
+    """
     if not holds_objects(X) and not is_list(X):
         return None
     items = familiar_items(X, name)
@@ -246,7 +249,7 @@ def _list_of_sequences(X, name: str) -> list | None:
     refuse_records(items, name)
     shapes = {_shape(item) for item in items}
     is_matrix = len(shapes) == 1 and len(next(iter(shapes))) == 1
-    return None if is_matrix else items
+    return None if is_matrix and not of_rows else items
 
 
 def _shape(item) -> tuple:
@@ -315,7 +318,9 @@ def _check_names(estimator, items: list, form: Form | None, name: str) -> None:
 
 def _one_array(item, name: str) -> np.ndarray:
     """A sequence as an array of floats of whatever shape."""
-    if type(item) is not np.ndarray or item.dtype not in FLOATS:
+    if type(item) is np.ndarray and item.dtype.kind in "iu" and item.dtype.isnative:
+        item = item.astype(np.float64)
+    elif type(item) is not np.ndarray or item.dtype not in FLOATS:
         item = to_array_like(item, name)
         with too_large_refused(name):
             item = check_array(
@@ -404,7 +409,7 @@ def _from_rows(estimator, X, lengths, form: Form | None, name: str) -> Sequences
         lengths = lengths_by_nan(X, name)
     found = replace(_as_steps(X, check_lengths(lengths, *X.shape[:2], name)), on_rows=True)
     _check_finite(found.valid(), found, name)
-    if not reset:
+    if not reset and form.known is None:
         check_fits_network(found.valid, estimator, name)
     return found
 

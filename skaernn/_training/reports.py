@@ -162,15 +162,16 @@ def report_end(estimator, state: TrainingState, plateau, numbers, incremental: b
     if reason == "interrupted":
         warn_user(INTERRUPTED, UserWarning, reason)
     elif reason == "diverged":
-        numbers = numbers()
-        largest = ", ".join(
-            f"largest absolute value of {name} {max(x.max(), -x.min()):.3g}"
+        numbers = {name: x for name, x in numbers().items() if x.dtype.kind == "f"}  # not tokens
+        largest = "".join(
+            f", largest absolute value of {name} {max(x.max(), -x.min()):.3g}"
             for name, x in numbers.items()
         )
+        scaled = f", or scale {' and '.join(numbers)}" if numbers else ""
         warn_user(
             f"The loss was not finite in epoch {state.epoch + 1} (learning_rate="
-            f"{estimator.learning_rate:g}, {largest}); the best finite weights were kept. Lower "
-            f"the learning rate, or scale {' and '.join(numbers)}.",
+            f"{estimator.learning_rate:g}{largest}); the best finite weights were kept. Lower "
+            f"the learning rate{scaled}.",
             ConvergenceWarning,
             reason,
         )

@@ -16,6 +16,7 @@ from .._rows.matrix import Picked
 from .._rows.moments import CODE_SAMPLE, moments, weighted_moments
 from .._rows.sequences import SequenceRows
 from ..networks import (
+    EmbeddedNetwork,
     OwnRecurrentNetwork,
     Packing,
     RecordedPasses,
@@ -38,7 +39,7 @@ class RecurrentObjective(RowsObjective):
 
     Parameters
     ----------
-    network : RecurrentNetwork or SequenceAutoencoder
+    network : RecurrentNetwork, OwnRecurrentNetwork, EmbeddedNetwork or SequenceAutoencoder
     loss : Loss
     rows : SequenceRows
     alpha, batch_size, shuffle, seed
@@ -54,7 +55,7 @@ class RecurrentObjective(RowsObjective):
 
     def __init__(
         self,
-        network: RecurrentNetwork | OwnRecurrentNetwork | SequenceAutoencoder,
+        network: RecurrentNetwork | OwnRecurrentNetwork | EmbeddedNetwork | SequenceAutoencoder,
         loss: Loss,
         rows: SequenceRows,
         *,
@@ -216,9 +217,9 @@ class _RecurrentWorkspace(Workspace):
     def __init__(self, passes, loss: Loss, rows: SequenceRows, seed: int):
         self._passes, self._loss, self._rows, self._seed = passes, loss, rows, seed
         self._places = rows.places(passes.packing)
-        self._sums = passes.x.new_zeros(1, 3)
+        self._sums = passes.output.new_zeros(1, 3)  # `x` may hold tokens
         self._value, self._rest = self._sums[:, :1, None], self._sums[:, 1:]
-        self._count = passes.x.new_tensor([passes.output.shape[1], 0])
+        self._count = passes.output.new_tensor([passes.output.shape[1], 0])
         self._gradient = Gradient.of(passes.delta)
         self._loaded: Batch | None = None
         self._targets: Tensor | None = None

@@ -11,6 +11,7 @@ from ._sequences.autoencoder import SequenceAutoencoder
 from ._sequences.cells import CELLS
 from ._sequences.compiled import CompiledNetwork
 from ._sequences.custom import OwnRecurrentNetwork, recurrent_network
+from ._sequences.embedding import UNKNOWN, EmbeddedModule, EmbeddedNetwork
 from ._sequences.module import RecurrentModule, SequenceAutoencoderModule
 from ._sequences.network import RecurrentNetwork
 from ._sequences.packing import Packing
@@ -40,6 +41,7 @@ __all__ = [
     "POOLED",
     "POOLINGS",
     "SMALLEST_DEVIATION",
+    "UNKNOWN",
     "WINDOW",
     "AutoencoderModule",
     "AutoencoderNetwork",
@@ -52,6 +54,8 @@ __all__ = [
     "Corruption",
     "CustomAutoencoder",
     "DenseAutoencoder",
+    "EmbeddedModule",
+    "EmbeddedNetwork",
     "OwnRecurrentNetwork",
     "Packing",
     "Passes",
@@ -81,6 +85,7 @@ for _description in (
     ConvolutionalAutoencoder,
     CustomAutoencoder,
     DenseAutoencoder,
+    EmbeddedNetwork,
     OwnRecurrentNetwork,
     RecurrentNetwork,
     SequenceAutoencoder,

@@ -53,6 +53,21 @@ def test_classes_in_modes_of_the_caller():
     np.testing.assert_array_equal(answer, plain.predict_proba(X))
 
 
+TOKENS = [np.random.default_rng(i).integers(0, 9, len(x)) for i, x in enumerate(X)]
+OF_TOKENS = [{}, {"linear_path": False}, {"pooling": "mean", "bidirectional": True}]
+
+
+@pytest.mark.parametrize("params", OF_TOKENS, ids=str)
+def test_tokens_in_modes_of_the_caller(params):
+    params = {**SMALL, "embedding_size": 3, **params}
+    plain = RNNSequenceRegressor(**params).fit(TOKENS, Y)
+    for mode in (torch.device("meta"), torch.inference_mode(),
+                 torch.autocast("cpu", dtype=torch.bfloat16)):  # fmt: skip
+        with mode:
+            answer = RNNSequenceRegressor(**params).fit(TOKENS, Y).predict(TOKENS)
+        np.testing.assert_array_equal(answer, plain.predict(TOKENS))
+
+
 CODES = [{"cell": cell} for cell in CELLS] + [{"n_layers": 2, "bidirectional": True}]
 LENGTHS = [len(x) for x in X]
 
@@ -133,6 +148,16 @@ def test_codes_of_the_gpu_agree_with_the_cpu(params, dtype):
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.transform(data), on_gpu["codes"])
     assert again.set_params(device="cpu").partial_fit(data).device_.type == "cpu"
+
+
+@needs_cuda
+@pytest.mark.parametrize("params", OF_TOKENS, ids=str)
+def test_tokens_on_the_gpu_agree_with_the_cpu_and_with_themselves(params):
+    params = {**SMALL, "embedding_size": 3, "dtype": "float64", **params}
+    on_cpu = RNNSequenceRegressor(**params).fit(TOKENS, Y)
+    one, two = (RNNSequenceRegressor(**params, device="cuda").fit(TOKENS, Y) for _ in "ab")
+    np.testing.assert_allclose(one.predict(TOKENS), on_cpu.predict(TOKENS), atol=1e-6)
+    np.testing.assert_array_equal(one.predict(TOKENS), two.predict(TOKENS))
 
 
 @needs_cuda

@@ -44,13 +44,23 @@ def test_weights_lose_their_share_and_nothing_else_does(path, solver):
         torch.testing.assert_close(lost[name], rest, rtol=1e-6, atol=1e-7, msg=name)
 
 
-def test_a_map_of_windows_is_drawn_to_where_it_starts():
-    """Each step takes all that there is, then its gradient is added anew."""
+class Gru(torch.nn.Module):
+    def __init__(self, n_inputs, hidden_size):
+        super().__init__()
+        self.gru = torch.nn.GRU(n_inputs, hidden_size, batch_first=True)
+
+    def forward(self, x, lengths):
+        return self.gru(x)[0]
+
+
+@pytest.mark.parametrize("cell", ["lstm", Gru])
+def test_a_map_of_windows_is_drawn_to_where_it_starts(cell):
+    """Each step takes all that there is."""
     X, y = problem(noise=0.1, n=300)
-    how = {**STILL, "max_iter": 5, "schedule": "constant", "learning_rate": 0.01}
+    how = {**STILL, "cell": cell, "max_iter": 5, "schedule": "constant", "learning_rate": 1e-3}
     kept, none = (
         RNNSequenceRegressor(weight_decay=d, **how).fit(X, y).module_.output.weight
-        for d in (0, 100)
+        for d in (0, 1000)
     )
     assert kept.shape[1] == 3 + 1 + T  # states, the last step, directions
     assert kept.abs().min() > 0

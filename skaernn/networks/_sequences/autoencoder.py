@@ -84,7 +84,11 @@ class SequenceAutoencoderPasses:
         self.packing, self._bound = packing, bound
         self._encoder = network.encoder.passes(bound.encoder, packing)
         self._decoder = network.decoder.passes(
-            bound.decoder, packing, linear_output=linear_output, input_gradient=True
+            bound.decoder,
+            packing,
+            linear_output=linear_output,
+            input_gradient=True,
+            state_gradient=True,
         )
         self.x, self.code = self._encoder.x, self._encoder.output[0]
         self.output, self.delta = self._decoder.output, self._decoder.delta

@@ -153,6 +153,13 @@ class OwnRecurrentNetwork(MadeByUser):
         places["output.weight"][:, first:] = 0
         return mask
 
+    @property
+    def shrunk(self) -> Tensor:
+        """See `RecurrentShape`."""
+        mask, last = self.penalised, self.n_pooled + self.path_rank
+        self.places(mask)["output.weight"][:, self.n_pooled : last] = 1
+        return mask
+
     @cached_property
     def template(self) -> RecurrentModule:
         """See `ModuleDescription`; here with constants that every other takes over."""
@@ -263,14 +270,18 @@ class OwnPasses:
         packing: Packing,
         *,
         linear_output: bool = False,
+        input_gradient: bool = False,
     ):
         self.network, self.packing, self._bound = network, packing, bound
+        self.d_x = None
         self._linear_output = linear_output
         theta = bound.theta
         self.x = theta.new_empty(packing.size, network.n_inputs)
         n = packing.size if network.pooling is None else packing.n_rows
         self.output = theta.new_empty(1, n, network.n_outputs)
         self.delta = torch.empty_like(self.output)
+        if input_gradient and bound.grad is not None:
+            self.d_x = torch.empty_like(self.x)
         self._places = packing.positions(theta.device)
         self._lengths = packing.lengths(theta.device)
         steps = torch.arange(packing.n_steps, device=theta.device)
@@ -288,6 +299,7 @@ class OwnPasses:
             rest_normalisations(module)
         x = self.x.new_zeros(packing.n_rows, packing.n_steps, self.x.shape[1])
         x[self._places] = self.x
+        self._padded = x.requires_grad_(self.d_x is not None)
         with (
             seeded(self._seed, x.device) if trains else nullcontext(),
             torch.set_grad_enabled(trains),
@@ -317,7 +329,12 @@ class OwnPasses:
         with torch.enable_grad():
             total = (self._result * self.delta[0]).sum()
         del self._result
-        total.backward(inputs=[p for p in self._bound.module.parameters() if p.requires_grad])
+        inputs = [p for p in self._bound.module.parameters() if p.requires_grad]
+        total.backward(inputs=inputs if self.d_x is None else [*inputs, self._padded])
+        if self.d_x is not None:
+            d_x = self._padded.grad  # None: the module does not look at what it is given
+            self.d_x.copy_(self.d_x.new_zeros(()) if d_x is None else d_x[self._places])
+            del self._padded
         self._bound.buffers.keep()
 
     def set_path(self, path: Tensor) -> None:

@@ -52,8 +52,9 @@ class RecurrentPasses:
     linear_output : bool
         Leave out `output_activation`, for a loss defined on what comes before it.
     input_gradient : bool
-        Whether `x` and the states that the network begins with have gradients. For one output a
-        step, in one direction.
+        Whether `x` has a gradient; where the output reads it, for one output a step.
+    state_gradient : bool
+        Whether the states that the network begins with have one; in one direction.
 
     Attributes
     ----------
@@ -77,6 +78,7 @@ class RecurrentPasses:
         *,
         linear_output: bool = False,
         input_gradient: bool = False,
+        state_gradient: bool = False,
     ):
         self.network, self.bound, self.packing = network, bound, packing
         theta = bound.theta
@@ -86,6 +88,7 @@ class RecurrentPasses:
         self.d_x = self.d_state = None
         if input_gradient and bound.trained:
             self.d_x = torch.empty_like(self.x)
+        if state_gradient and bound.trained:
             self.d_state = theta.new_empty(packing.n_rows, sum(network.state_widths))
         source, d_source = self.x, self.d_x
         for i in range(network.n_layers):
@@ -147,8 +150,9 @@ class RecurrentPasses:
         self._pool.backward()
         for layer in reversed(self._layers):
             layer.backward()
-        if self.d_x is not None:
+        if self.d_x is not None and self.network.input_skip:
             self.d_x.add_(self._pool.d_out[:, self.network.n_hidden :])
+        if self.d_state is not None:
             parts = [part for layer in self._layers for part in layer.delta_initial]
             torch.cat(parts, dim=1, out=self.d_state)
 
