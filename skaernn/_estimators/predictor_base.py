@@ -239,13 +239,13 @@ class PredictorEstimator(SequenceEstimator):
 
     def _describe(self, form: Form) -> RecurrentNetwork | OwnRecurrentNetwork | EmbeddedNetwork:
         n_outputs, output_activation = self._output(form)
-        embeds, skips = form.known is not None, bool(self.input_skip)
+        known, size, skips = form.known, self.embedding_size, bool(self.input_skip)
         pools = self.linear_path in ("auto", POOLED) and self._is_linear() and skips
-        bag = embeds and pools
-        if embeds:  # the reader is beside the bag of words
+        bag = pools
+        if known is not None:  # the reader is beside the bag of words
             pools = skips = False
         network = recurrent_network(
-            n_inputs=int(self.embedding_size) if embeds else form.n_channels,
+            n_inputs=form.n_channels if size is None else int(size),
             hidden_size=int(self.hidden_size),
             n_outputs=n_outputs,
             pooling=None if self.return_sequences else self.pooling,
@@ -254,7 +254,7 @@ class PredictorEstimator(SequenceEstimator):
             linear_path=WINDOW if form.window else POOLED if pools else None,
             **self._layers(),
         )
-        return EmbeddedNetwork(network, len(form.known), bag) if embeds else network
+        return network if known is None else EmbeddedNetwork(network, len(known), bag)
 
     def _is_linear(self) -> bool:
         """Whether nothing but the loss's own link stands behind the output."""

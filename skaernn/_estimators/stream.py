@@ -186,8 +186,8 @@ class Stream:
             steps = steps.astype(np.float64)
         if self._known is not None:
             one = np.ones(len(steps), dtype=np.int64)
-            steps = as_tokens(Sequences(steps, np.arange(len(steps)), one, 1), self._known, "x")
-            return steps.steps
+            rows = Sequences(steps, np.arange(len(steps)), one, 1)
+            return as_tokens(rows, self._known, "x").steps
         return np.ascontiguousarray(steps)
 
     def _checked_ids(self, ids: ArrayLike, n: int | None) -> np.ndarray:
@@ -252,12 +252,10 @@ class _Lane:
 
     def run(self, steps: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         """What the network says of a step of all streams, or of those in `rows`."""
-        if self._embedding is not None:
-            return self._run_tokens(steps[:, 0], rows)
-        return self._run_vectors(steps, rows)
-
-    def _run_tokens(self, tokens: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        if self._embedding is None:
+            return self._run_vectors(steps, rows)
         network, module = self._embedding
+        tokens = steps[:, 0]
         output = self._run_vectors(vectors_of(module, tokens), rows)
         if not network.bag:
             return output
