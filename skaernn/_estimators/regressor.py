@@ -161,11 +161,11 @@ class RNNSequenceRegressor(RegressorMixin, PredictorEstimator):
     weight_decay : float or "auto", default="auto"
         What the weights of the network lose in each step of "adam" and "sgd", w -= learning_rate
         weight_decay w, apart from the gradient (Loshchilov & Hutter 2019) [11]_. "auto" is as
-        strong as the noise: after 20 epochs, min(c s / n, 2) for n losses and the share s of the
-        first epoch's loss, above the least possible, that the last one has left over, where c is
-        3000; 0 without a linear path. It keeps the network from learning noise by heart: choose 0
-        for data that have none, 5 for few rows that are all noise. It spares biases, and draws the
-        map of a window to where it starts.
+        strong as the noise: after 20 epochs, min(3000 s / n, 2) for n losses and the share s of
+        the first epoch's loss, above the least possible, that the last one has left over; 0
+        without a linear path. It keeps the network from learning noise by heart: choose 0 for data
+        that have none, 5 for few rows that are all noise. It spares biases, and draws the map of a
+        window to where it starts.
     batch_size : int or "auto", default="auto"
         Sequences a step; "auto" is ``min(200, n_samples)``. Of no meaning to "lbfgs".
     max_iter : int, default=200

@@ -108,13 +108,17 @@ def test_the_decay_is_as_strong_as_what_is_left_of_the_beginning(loss, monkeypat
         assert decay([first] * 20 + [least]) == pytest.approx(0, abs=1e-6)
 
 
-def test_few_sequences_have_a_decay_that_leaves_some(monkeypatch):
+def test_few_sequences_leave_a_network_of_values_some_and_of_classes_none(monkeypatch):
     seen = decays(monkeypatch)
     X, y = problem()
     RNNSequenceRegressor(max_iter=1, **STILL).fit(X, y)
     RNNSequenceClassifier(max_iter=1, **STILL).fit(X, y > 0)
-    assert [decay([1.0] * 20) for decay in seen] == [2, 2]
-    assert [decay([1.0] * 20 + [0.008]) for decay in seen] == pytest.approx([0.6, 0.1])
+    values, classes = seen
+    assert values([1.0] * 20) == 2
+    assert values([1.0] * 20 + [0.008]) == pytest.approx(0.6)
+    assert classes([1.0] * 9) == 0
+    assert classes([1.0] * 10) == pytest.approx(12.5)
+    assert classes([1.0] * 20 + [0.008]) == pytest.approx(0.1)
 
 
 def test_a_sequence_of_weight_two_is_two_losses(monkeypatch):
