@@ -84,15 +84,16 @@ class Loss(ABC):
         """The outputs, before their activation, of least loss; None: that is zero."""
         return None
 
-    def left_over(self, value: float, constant: float, perfect: float) -> float:
-        """The share of the variance that a mean loss says is not explained.
+    def left_over(self, value: float, first: float, perfect: float) -> float:
+        """The share of a variance that a mean loss says is left.
 
         Parameters
         ----------
-        value, constant, perfect : float
-            Mean losses: that of some outputs, of the best constant ones, the least possible.
+        value, first, perfect : float
+            Mean losses: that of some outputs, of those with all of the variance, the least
+            possible.
         """
-        return max(value - perfect, 0.0) / max(constant - perfect, 1e-12)
+        return max(value - perfect, 0.0) / max(first - perfect, 1e-12)
 
     def check_targets(self, low: float, high: float) -> str | None:
         """What targets must be, if some between `low` and `high` are not."""

@@ -42,9 +42,9 @@ class Gaussian(Loss):
         deviation = torch.where(deviation > 0, deviation, 1.0)
         return torch.cat([mean, torch.where(deviation > 20, deviation, deviation.expm1().log())])
 
-    def left_over(self, value, constant, perfect):
+    def left_over(self, value, first, perfect):
         # a mean log-likelihood falls by the logarithm of the deviation
-        return math.exp(min(2 * (value - constant), 0.0))
+        return math.exp(min(2 * (value - first), 0.0))
 
     def value_and_gradient(self, output, target, weight, gradient, value):
         mean, raw = output.chunk(2, dim=-1)

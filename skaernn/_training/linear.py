@@ -38,6 +38,7 @@ _ROWS_A_WEIGHT = 5  # that it takes to train the map, too
 _FLATTER = 0.1
 _MINIMISED = 50  # steps
 _LEAST_LEFT = 1e-8  # of a row that its own weight leaves to others; below, digits are missing
+_NEGLIGIBLE = 1e-3  # of the targets' variance: of less, be it rounding, nothing is made
 _ROUNDINGS = 2.0  # of a number in the sum that a map is
 
 
@@ -56,7 +57,8 @@ class LinearPath:
         trained as it is.
     drift : float
         How many times as large its squared errors are in a stretch of a series that it has not
-        seen as in single rows that it has not seen; 1 if rows are no windows of series.
+        seen as in single rows that it has not seen, or as what is negligible; 1 if rows are no
+        windows of series.
     """
 
     weight: Tensor
@@ -242,7 +244,8 @@ def _ridge(blocks: _Blocks, directions: _Directions, mean: Tensor, dtype: torch.
     along = along / directions.singular[:, None]  # (R, O)
     errors, drift = _rows_left_out(blocks, directions, mean, shrinkage, along), 1.0
     if any(bool(block.stretch.any()) for block in blocks()):
-        least = errors.sum(1).min()
+        spread = sum((weight * (y - mean).square()).sum() for _, _, y, weight, _ in blocks())
+        least = torch.maximum(errors.sum(1).min(), _NEGLIGIBLE * spread)
         errors = _stretches_left_out(blocks, directions, mean, strengths)
         drift = float(errors.sum(1).min() / least)
     gains = directions.singular[:, None] / (squares[:, None] + strengths)

@@ -221,3 +221,15 @@ class TestMapsThatDrift:
         still = RNNSequenceRegressor(**STILL).fit(X, y).predict(X)
         model = RNNSequenceRegressor(hidden_size=4, max_iter=5, random_state=0).fit(X, y)
         assert np.mean((model.predict(X) - y) ** 2) <= np.mean((still - y) ** 2) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("ahead", [1, 12])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_a_window_says_but_for_rounding_is_left_to_it(ahead, dtype):
+    """Both errors are next to nothing then, and their quotient is anything."""
+    t = np.arange(400)
+    X, y = sliding_windows(0.05 * t + np.sin(t / 5), 24, ahead)
+    y = y.reshape(len(X), -1)[:, -1]
+    model = RNNSequenceRegressor(max_iter=3, random_state=0, dtype=dtype).fit(X[:300], y[:300])
+    assert model.linear_path_ == "window"
+    assert model.score(X[300:], y[300:]) > 0.999
